@@ -1,0 +1,1 @@
+"""The rules: what happens next. Pure functions over frozen values; nothing here reads or writes anything."""

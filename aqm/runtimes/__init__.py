@@ -1,0 +1,1 @@
+"""How we call a CLI: one file a runtime, one subprocess door (`process`)."""

@@ -1,0 +1,1 @@
+"""What a user can ask for: plain functions over an open project."""

@@ -1,0 +1,1 @@
+"""What we remember. Rows never leave this package: it takes and gives frozen values."""
