@@ -9,7 +9,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from aqm.document.wording import OWN_SENTENCE
+from aqm.pipeline.output import as_json_schema
 
 __all__ = [
     "ID_PATTERN",
@@ -19,6 +23,7 @@ __all__ = [
     "Chunks",
     "Consensus",
     "ContextStrategy",
+    "Document",
     "Gate",
     "Handoff",
     "HumanInput",
@@ -36,15 +41,73 @@ PRESET_CONDITIONS = ("always", "on_approve", "on_reject", "on_pass", "auto", "de
 
 ContextStrategy = Literal["none", "last_only", "own", "shared", "both"]
 Permissions = Literal["read", "edit", "run", "full"]
-Scalar = str | bool | int | float
-Seconds = Annotated[float, Field(gt=0, strict=False)]
+Seconds = Annotated[float, Field(gt=0)]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]  # a YAML list
+
+
+def _wrong(message: str, cure: str = "") -> PydanticCustomError:
+    return PydanticCustomError(OWN_SENTENCE, "{message}", {"message": message, "cure": cure})
+
+
+def _scalar(value: Any) -> Any:
+    if value is not None and not isinstance(value, str | bool | int | float):
+        raise _wrong("must be text, a number, true or false")
+    return value
+
+
+def _targets(value: Any) -> Any:
+    """`to: a, b` is a list, too; an agent that is named twice is meant once."""
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if not isinstance(value, list | tuple):
+        raise _wrong("must be an agent's id, a comma list of ids, or a list")
+    if all(isinstance(name, str) for name in value):
+        value = tuple(dict.fromkeys(value))
+    return value
+
+
+def _human_input(value: Any) -> Any:
+    match value:
+        case bool():
+            return {} if value else None
+        case str():
+            return {"mode": value}
+    return value
+
+
+def _mcp_entry(value: Any) -> Any:
+    return {"server": value} if isinstance(value, str) else value
+
+
+def _join(value: Any) -> Any:
+    number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if value is not None and not number and value not in ("all", "any"):
+        raise _wrong("must be all, any, or how many branches to wait for, from 1")
+    return value
+
+
+def _command(value: Any) -> Any:
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, list | tuple) and value and all(isinstance(word, str) for word in value):
+        return tuple(value)
+    raise _wrong("must be a command line, or a list of words", 'write  run: make test  or  run: ["make", "test"]')
+
+
+def _fields(value: Any) -> Any:
+    return as_json_schema(value) if isinstance(value, dict) else value
+
+
+Scalar = Annotated[str | bool | int | float, BeforeValidator(_scalar), Field(union_mode="left_to_right")]
+Targets = Annotated[tuple[str, ...], BeforeValidator(_targets), Field(strict=False, min_length=1)]
+Command = Annotated[str | tuple[str, ...], BeforeValidator(_command)]
+Join = Annotated[Literal["all", "any"] | int, BeforeValidator(_join)]
 
 
 class Spec(BaseModel):
     """A mapping of the document: frozen, unknown keys refused, null read as "left out"."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -75,24 +138,10 @@ class Import(Spec):
 class Handoff(Spec):
     """A rule: who comes next, when, with which payload."""
 
-    to: Texts = Field(description='An agent\'s id, a comma list, a list, or "*" with `auto`.')
+    to: Targets = Field(description='An agent\'s id, a comma list, a list, or "*" with `auto`.')
     condition: str = Field("always", description="A preset, `key == word`, or a CEL expression.")
     payload: str = Field("{{ output }}", description="Jinja2 template of the next agent's input.")
     task: str = Field("", description="A short label for the handoff.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _targets(cls, data: Any) -> Any:
-        if isinstance(data, dict) and isinstance(data.get("to"), str):
-            names = tuple(name.strip() for name in data["to"].split(",") if name.strip())
-            return {**data, "to": names}
-        return data
-
-    @model_validator(mode="after")
-    def _some_target(self) -> Handoff:
-        if not self.to:
-            raise ValueError("`to` names nobody")
-        return self
 
 
 class Gate(Spec):
@@ -102,7 +151,9 @@ class Gate(Spec):
     prompt: str = Field("", description="Jinja2 template for the judge; variables: input, output.")
     model: str | None = Field(None, description="The judge's model.")
     runtime: str | None = Field(None, description="The judge's runtime.")
-    run: str | Texts | None = Field(None, description="The command of a `command` gate.")
+    run: Command | None = Field(
+        None, description="The command of a `command` gate: a line for sh, or a list of words."
+    )
     max_retries: int = Field(
         3, ge=0, description="Rejections since the last approval; one more fails the task."
     )
@@ -121,7 +172,7 @@ class Retry(Spec):
     """What to do after a runtime failure."""
 
     max_retries: int = Field(0, ge=0, description="How often to try again.")
-    backoff: float = Field(0.0, ge=0, description="Seconds before each new attempt.", strict=False)
+    backoff: float = Field(0.0, ge=0, description="Seconds before each new attempt.")
     fallback_context_strategy: ContextStrategy | None = Field(
         None, description="The context strategy of the attempts after the first."
     )
@@ -154,12 +205,12 @@ class Consensus(Spec):
     require_chunks_done: bool = Field(False, description="Also wait until all chunks are done.")
 
 
-class _Node(Spec):
+class _Common(Spec):
     id: str = Field(pattern=ID_PATTERN, description="Unique in the pipeline.")
     name: str = Field("", description="Shown to people; the title-cased id when left out.")
     handoffs: tuple[Handoff, ...] = Field((), description="Who comes next.", strict=False)
     gate: Gate | None = Field(None, description="A check after (or before) the work.")
-    join: Literal["all", "any"] | Annotated[int, Field(ge=1)] | None = Field(
+    join: Join | None = Field(
         None, description="Wait for a fan-out's branches: all, any, or so many."
     )
     on_branch_failure: Literal["wait", "cancel"] = Field(
@@ -173,7 +224,7 @@ class _Node(Spec):
         return self.name or re.sub(r"[_-]+", " ", self.id).title()
 
 
-class Agent(_Node):
+class Agent(_Common):
     """One coding CLI with a prompt."""
 
     type: Literal["agent"] = "agent"
@@ -183,15 +234,21 @@ class Agent(_Node):
     system_prompt: str = Field("", description="Jinja2 template; see the variables in the format page.")
     context_strategy: ContextStrategy = Field("both", description="What {{ context }} holds.")
     context_window: int = Field(3, ge=0, description="Recent stages shown in full; 0 shows all in full.")
-    human_input: HumanInput | None = Field(None, description="true, a mode, or a mapping.")
+    human_input: Annotated[HumanInput | None, BeforeValidator(_human_input)] = Field(
+        None, description="true, a mode, or a mapping."
+    )
     retry: Retry = Field(Retry(), description="What to do after a runtime failure.")
-    mcp: tuple[McpEntry, ...] = Field((), description="MCP servers.", strict=False)
+    mcp: tuple[Annotated[McpEntry, BeforeValidator(_mcp_entry)], ...] = Field(
+        (), description="MCP servers: names, or mappings.", strict=False
+    )
     cli_flags: Texts = Field((), description="Extra arguments of the CLI.")
     claude_code_flags: Texts = Field((), description="Deprecated name of cli_flags.")
     permissions: Permissions | None = Field(
         None, description="read, edit, run or full; run when left out, read for speakers, judges and routers."
     )
-    output: dict[str, Any] | None = Field(None, description="JSON Schema of the answer's fields.")
+    output: Annotated[dict[str, Any] | None, BeforeValidator(_fields)] = Field(
+        None, description="JSON Schema of the answer's fields, or  field: {…}  for each."
+    )
     timeout: Seconds | None = Field(None, description="Wall-clock limit of one turn, in seconds.")
     idle_timeout: Seconds | None = Field(None, description="Silence limit of one turn, in seconds.")
     chunks: Chunks | None = Field(None, description="Chunk directives outside sessions.")
@@ -205,25 +262,8 @@ class Agent(_Node):
     verify: str | None = Field(None, description="A command that a join's merged work must pass.")
     artifacts: Texts = Field((), description="Files to keep with the task, as globs.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _short_forms(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        data = dict(data)
-        human = data.get("human_input")
-        if human is True:
-            data["human_input"] = {}
-        elif human is False:
-            del data["human_input"]
-        elif isinstance(human, str):
-            data["human_input"] = {"mode": human}
-        if isinstance(data.get("mcp"), list):
-            data["mcp"] = [{"server": item} if isinstance(item, str) else item for item in data["mcp"]]
-        return data
 
-
-class Session(_Node):
+class Session(_Common):
     """An agent in which participants discuss until consensus."""
 
     type: Literal["session"] = "session"
@@ -243,17 +283,28 @@ class Session(_Node):
 AnyAgent = Agent | Session
 
 
-class Pipeline(Spec):
+class _Header(Spec):
+    apiVersion: Literal["aqm/v0.1"] = Field("aqm/v0.1", description="The version of the format.")
+    name: str = Field("", description="Shown in lists and by the registry.")
+    description: str = Field("", description="What the pipeline is for.")
+    version: str = Field("", description="The pipeline's own version.")
+    entry_point: Literal["first", "auto"] = Field("first", description="Where a task starts.")
+
+
+class Document(_Header):
+    """The top level of a file; what is inside these three is looked at one by one."""
+
+    params: Any = Field(None, description="Values that the user of the pipeline may set.")
+    imports: Any = Field(None, description="Agents of other files.")
+    agents: Any = Field(None, description="The agents, at least one.")
+
+
+class Pipeline(_Header):
     """A resolved pipeline: concrete agents only, params substituted, imports merged.
 
     `own` holds the ids of the agents of the file itself, in file order (imported ones are not in it).
     """
 
-    apiVersion: Literal["aqm/v0.1"] = Field("aqm/v0.1", description="The version of the format.")
-    name: str = Field("", description="Shown in lists and by the registry.")
-    description: str = ""
-    version: str = ""
-    entry_point: Literal["first", "auto"] = Field("first", description="Where a task starts.")
     params: dict[str, Scalar | None] = Field({}, description="The values in force.")
     agents: tuple[Annotated[AnyAgent, Field(discriminator="type")], ...] = Field(min_length=1, strict=False)
     own: Texts = Field(())

@@ -132,17 +132,22 @@ class Stop:
             if not self._reason:
                 self._reason = reason
             self._grace = self._grace and grace
-            wake = self._wake
-        if wake:
-            wake()
+            self._call()
 
     def on_set(self, wake: Callable[[], None] | None) -> None:
-        """`wake` is called from the setting thread, at once if it was set before; None takes it back."""
+        """`wake` is called from the setting thread, at once if it was set before; None takes it back.
+
+        It must be quick and must not touch this Stop: it runs under the lock, so that nobody calls it any
+        more once None has taken it back (a late call could write into a file descriptor used anew).
+        """
         with self._lock:
             self._wake = wake
-            already = bool(self._reason)
-        if already and wake:
-            wake()
+            if self._reason:
+                self._call()
+
+    def _call(self) -> None:
+        if self._wake:
+            self._wake()
 
 
 @dataclass(frozen=True, slots=True)

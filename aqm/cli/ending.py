@@ -1,0 +1,84 @@
+"""How a command ends: its exit code, and one sentence on stderr for whatever went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from aqm.cli.doorway import Doorway
+from aqm.cli.terminal import quiet_streams
+from aqm.errors import AqmError
+
+__all__ = ["CANCELLED", "DONE", "FAILED", "INTERRUPTED", "USAGE", "WAITS", "exit_code"]
+
+DONE = 0
+FAILED = 1  # or refused
+USAGE = 2
+WAITS = 3  # for a human, or stalled
+CANCELLED = 4
+INTERRUPTED = 130
+
+
+def exit_code(ask: Callable[[], object], doorway: Doorway) -> int:
+    """Call `ask`; nothing is raised, the exit code tells."""
+    quiet_streams()
+    try:
+        code = ask()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _unread()
+    except (KeyboardInterrupt, click.Abort):
+        doorway.err.line("aborted")
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _misused(doorway, error)
+    except AqmError as error:
+        return _refused(doorway, error)
+    except Exception as error:
+        return _bug(doorway, error)
+    return code if isinstance(code, int) else DONE
+
+
+def _unread() -> int:
+    """Nobody reads stdout any more (`aqm list | head`): go quietly, also when Python flushes at exit."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+    return FAILED
+
+
+def _misused(doorway: Doorway, error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        doorway.out.line(error.format_message())
+        return USAGE
+    doorway.err.line(("error:", "red"), f" {error.format_message()}")
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        doorway.err.line((f"  see: {context.command_path} --help", "dim"))
+    return error.exit_code
+
+
+def _refused(doorway: Doorway, error: AqmError) -> int:
+    doorway.err.line(("error:", "red"), f" {error}")
+    return error.exit_code
+
+
+def _bug(doorway: Doorway, error: Exception) -> int:
+    import tempfile
+    import traceback
+
+    text = traceback.format_exc()
+    handle, name = tempfile.mkstemp(prefix="aqm-bug-", suffix=".txt")
+    os.close(handle)
+    Path(name).write_text(text, encoding="utf-8", errors="replace")
+    if doorway.verbose:
+        doorway.err.line(text)
+    doorway.err.line(
+        ("error:", "red"),
+        f" this is a bug in aqm ({type(error).__name__}: {error}); the traceback is in {name}",
+    )
+    return FAILED

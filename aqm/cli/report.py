@@ -1,0 +1,168 @@
+"""What people read about tasks: the table, the detail, and the last lines of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from aqm.cli.ending import CANCELLED, DONE, FAILED, WAITS
+from aqm.cli.figures import ago, clock, duration, spent
+from aqm.cli.terminal import Part, Screen, cut
+from aqm.flow.state import AttemptStatus, StageStatus, TaskStatus
+from aqm.service.views import AttemptView, StageView, TaskDetail, TaskSummary
+
+__all__ = ["closing", "rest_code", "task_lines", "task_table"]
+
+Hint = Callable[[str], str]  # the words of a command → how it is to be typed here
+
+_TASK_STYLES = {
+    TaskStatus.COMPLETED: "green",
+    TaskStatus.FAILED: "red",
+    TaskStatus.CANCELLED: "dim",
+    TaskStatus.IN_PROGRESS: "cyan",
+    TaskStatus.PENDING: "",
+    TaskStatus.AWAITING_GATE: "yellow",
+    TaskStatus.AWAITING_HUMAN_INPUT: "yellow",
+    TaskStatus.STALLED: "yellow",
+}
+_STAGE_STYLES = {
+    StageStatus.OPEN: "cyan",
+    StageStatus.DONE: "green",
+    StageStatus.FAILED: "red",
+    StageStatus.DROPPED: "dim",
+}
+_CODES = {
+    TaskStatus.COMPLETED: DONE,
+    TaskStatus.FAILED: FAILED,
+    TaskStatus.CANCELLED: CANCELLED,
+    TaskStatus.AWAITING_GATE: WAITS,
+    TaskStatus.AWAITING_HUMAN_INPUT: WAITS,
+    TaskStatus.STALLED: WAITS,
+    TaskStatus.PENDING: WAITS,
+    TaskStatus.IN_PROGRESS: WAITS,
+}
+
+
+def rest_code(status: TaskStatus) -> int:
+    """The exit code of a command that leaves a task in this status."""
+    return _CODES[status]
+
+
+def _status(task: TaskSummary) -> tuple[str, str]:
+    return str(task.status), _TASK_STYLES[task.status]
+
+
+# The table -------------------------------------------------------------------------------------
+
+
+def task_table(screen: Screen, tasks: Sequence[TaskSummary]) -> None:
+    now = time.time()
+    heads = ("ID", "STATUS", "PIPELINE", "STAGES", "UPDATED", "TASK")
+    rows = [
+        (
+            (task.id, "bold"),
+            _status(task),
+            task.pipeline,
+            str(task.stages),
+            ago(task.updated_at, now),
+            task.description,
+        )
+        for task in tasks
+    ]
+    screen.table(heads, rows)
+
+
+# The detail ------------------------------------------------------------------------------------
+
+
+def task_lines(screen: Screen, detail: TaskDetail, hint: Hint) -> None:
+    task = detail.task
+    screen.line((task.id, "bold"), "  ", _status(task), f"  {cut(detail.text, 200)}")
+    facts = [f"pipeline {task.pipeline}", f"priority {task.priority}", f"since {clock(task.created_at)}"]
+    if task.parent:
+        facts.append(f"fixes {task.parent}")
+    if task.run > 1:
+        facts.append(f"run {task.run}")
+    screen.line((" · ".join([*facts, *spent(task.usage)]), "dim"))
+    for name, value in detail.params.items():
+        screen.line((f"  {name} = {value}", "dim"))
+    for stage in detail.stages:
+        _stage_lines(screen, stage)
+    _error_lines(screen, detail)
+    screen.line((f"files: {detail.folder}", "dim"))
+    for words in _next(detail):
+        screen.line((f"next:  {hint(words)}", "dim"))
+
+
+def _stage_lines(screen: Screen, stage: StageView) -> None:
+    facts: list[str] = []
+    if stage.started_at is not None:
+        facts.append(duration((stage.finished_at or time.time()) - stage.started_at))
+    facts += spent(stage.usage)
+    branch = f" [{stage.branch}]" if stage.branch else ""
+    head: list[Part] = [f"  {stage.number}  ", (stage.agent, "bold"), branch, "  "]
+    head += [(str(stage.status), _STAGE_STYLES[stage.status]), (f"  {' · '.join(facts)}", "dim")]
+    screen.line(*head)
+    if stage.headline:
+        screen.line((f"     {cut(stage.headline, min(screen.width, 120) - 6)}", "dim"))
+    for line in _troubles(stage):
+        screen.line(*line)
+
+
+def _troubles(stage: StageView) -> Iterator[tuple[Part, ...]]:
+    """What a reader asks about after the status: the verdict, attempts that failed, the error."""
+    if stage.gate == "approved":
+        yield (("     ✓ approved", "green"), _because(stage.gate_reason))
+    elif stage.gate:
+        yield ((f"     ✗ {stage.gate}", "red"), _because(stage.gate_reason))
+    for attempt in stage.attempts:
+        if attempt.status not in (AttemptStatus.ANSWERED, AttemptStatus.RUNNING):
+            yield (("     ↻ ", "yellow"), _attempt(attempt))
+        if attempt.denied:
+            yield ((f"     ! tools refused: {', '.join(attempt.denied)}", "yellow"),)
+    if stage.error:
+        yield ((f"     ✗ {stage.error.kind}", "red"), _because(stage.error.message))
+
+
+def _attempt(attempt: AttemptView) -> str:
+    what = attempt.failure or str(attempt.status)
+    return f"attempt {attempt.number} ({attempt.kind}, {attempt.runtime}): {what}{_because(attempt.message)}"
+
+
+def _because(text: str) -> str:
+    return f" — {cut(text, 300)}" if text else ""
+
+
+def _error_lines(screen: Screen, detail: TaskDetail) -> None:
+    error = detail.task.error
+    if error:
+        screen.line(("error: ", "red"), f"{error.kind}{_because(error.message)}")
+        if error.cure:
+            screen.line(f"cure:  {cut(error.cure, 300)}")
+    elif detail.waits_for:
+        screen.line(("waits: ", "yellow"), cut(detail.waits_for, 300))
+
+
+# The end of a run ------------------------------------------------------------------------------
+
+
+def closing(screen: Screen, detail: TaskDetail, hint: Hint) -> None:
+    """One line for the task, why it did not go well if it did not, and what to type next."""
+    task = detail.task
+    facts = [f"{task.stages} {'stage' if task.stages == 1 else 'stages'}"]
+    facts += [duration(task.updated_at - task.created_at), *spent(task.usage)]
+    screen.line((task.id, "bold"), " ", _status(task), (f" · {' · '.join(facts)}", "dim"))
+    _error_lines(screen, detail)
+    for words in _next(detail):
+        screen.line((f"next:  {hint(words)}", "dim"))
+
+
+def _next(detail: TaskDetail) -> list[str]:
+    task = detail.task.id
+    match detail.task.status:
+        case TaskStatus.COMPLETED | TaskStatus.FAILED | TaskStatus.CANCELLED:
+            return [f"aqm status {task}", f"aqm logs {task}"]
+        case TaskStatus.PENDING | TaskStatus.IN_PROGRESS | TaskStatus.STALLED:
+            return [f"aqm resume {task}", f"aqm cancel {task}"]
+        case TaskStatus.AWAITING_GATE | TaskStatus.AWAITING_HUMAN_INPUT:
+            return [f"aqm status {task}", f"aqm logs {task}"]

@@ -1,0 +1,57 @@
+"""A worker in this process, watched until its tasks rest: the heart of `run`, `resume` and `demo`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aqm.cli.doorway import Doorway
+from aqm.cli.ending import CANCELLED, DONE, FAILED, INTERRUPTED, WAITS
+from aqm.cli.interrupt import Interrupts
+from aqm.cli.report import closing, rest_code
+from aqm.cli.terminal import Screen
+from aqm.cli.view import View
+
+if TYPE_CHECKING:
+    from aqm.runtimes.base import Host
+    from aqm.service.project import Project
+
+__all__ = ["finished", "watched"]
+
+_WORST = (FAILED, WAITS, CANCELLED, DONE)
+
+
+def watched(
+    doorway: Doorway, project: Project, host: Host, task: str | None, interrupts: Interrupts, screen: Screen
+) -> None:
+    """Work on `task`, or on all open ones, until they rest or a signal stops it."""
+    from aqm.service.running import Worker
+
+    view = View(screen, verbose=doorway.verbose, many=task is None)
+    only = None if task is None else frozenset({task})
+    with Worker(project, tasks=only, on_event=view.on_event, on_live=view.on_live, host=host) as worker:
+        view.unread = worker.stop  # nobody reads: the agents are not paid to talk to a closed pipe
+        interrupts.calls(worker.stop)
+        worker.wait(task)
+    view.finish()
+    if view.broken:
+        raise BrokenPipeError
+
+
+def finished(
+    doorway: Doorway, project: Project, tasks: Sequence[str], interrupted: bool, as_json: bool = False
+) -> int:
+    """Say how each task rests; the exit code."""
+    from aqm.cli.printing import detail_json, print_json
+    from aqm.service.tasks import task_detail
+
+    details = [task_detail(project, task) for task in tasks]
+    for detail in details:
+        if as_json:
+            print_json(doorway.out, detail_json(detail))
+        else:
+            closing(doorway.out, detail, doorway.hint)
+    if interrupted:
+        return INTERRUPTED
+    codes = {rest_code(detail.task.status) for detail in details}
+    return next((code for code in _WORST if code in codes), DONE)

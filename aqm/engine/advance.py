@@ -1,0 +1,214 @@
+"""Closes a turn: record its outcome, decide, and open what comes next, in one transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aqm.engine.apply import Closing, apply
+from aqm.engine.frozen import pipeline_of, policy_of
+from aqm.engine.worker import Worker
+from aqm.flow.context import headline
+from aqm.flow.decide import decide
+from aqm.flow.decision import Decision, HandOff
+from aqm.flow.event import Event, EventKind
+from aqm.flow.outcome import Answer, Failure, FailureClass, Outcome
+from aqm.flow.state import AttemptStatus, TurnKind
+from aqm.flow.task import Policy, Stage, Task
+from aqm.pipeline.spec import Pipeline
+from aqm.storage import attempts, bells, blobs, stages, tasks, turns
+from aqm.storage.bells import Bell
+from aqm.storage.blobs import Blob
+from aqm.storage.database import Connection
+from aqm.storage.tasks import LockedTask
+from aqm.storage.turns import Running
+
+__all__ = ["Ended", "close", "release", "spread"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an attempt ended: with which outcome, on which prompt (its SHA-256, and what it was made of as JSON),
+    run by which message. `lost` is an end that somebody else declares, because the worker is gone."""
+
+    turn: int
+    attempt: str
+    outcome: Outcome
+    prompt: tuple[str, str] | None = None
+    message: str | None = None
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a decision needs, and what it led to; read outside the writing transaction, because the texts never
+    change and the fence is checked again inside."""
+
+    pipeline: Pipeline
+    policy: Policy
+    said: Blob | None
+    decision: Decision
+    payloads: tuple[Blob, ...]
+
+
+def close(worker: Worker, ended: Ended) -> bool:
+    """Record and decide. False: the attempt no longer held its turn, so that only its usage was booked."""
+    said = _said(ended.outcome)
+    if said is not None:
+        _store_large(worker, ended, [said])
+    with worker.database.writing() as connection, tasks.lock_of_turn(connection, ended.turn) as task:
+        running = turns.running(connection, ended.turn, ended.attempt) if task else None
+        if task is None or running is None or task.status.ended:
+            if task is not None:
+                _book_late(connection, task, ended)
+            return False
+        decided = _decide(connection, task, running, ended, said)
+        rung = _record(connection, worker, task, running, ended, decided)
+        news = tuple(task.news)
+    spread(worker, news, rung)
+    return True
+
+
+def _decide(
+    connection: Connection, task: LockedTask, running: Running, ended: Ended, said: Blob | None
+) -> _Read:
+    """The decision, from the frozen pipeline and this stage's own texts; nothing of the history is read."""
+    pipeline = pipeline_of(connection, task.project, task.frozen)
+    policy = policy_of(connection, task.project, task.policy)
+    wanted = {running.input} | ({running.output} if running.output else set())
+    texts = blobs.read_many(connection, task.project, wanted)
+    stage = Stage(
+        number=running.stage,
+        agent=running.stage_agent,
+        input=texts[running.input],
+        output=texts[running.output] if running.output else None,
+        branch=running.branch,
+        visit=running.visit,
+        rejections=running.rejections,
+    )
+    view = Task(task.id, task.run_stages, pipeline.params)
+    decision = decide(pipeline, policy, view, stage, running.state, ended.outcome)
+    payloads: tuple[Blob, ...] = ()
+    if isinstance(decision, HandOff):
+        payloads = tuple(_payload(arrival.payload, ended.outcome, said) for arrival in decision.arrivals)
+    return _Read(pipeline, policy, said, decision, payloads)
+
+
+def _payload(text: str, outcome: Outcome, said: Blob | None) -> Blob:
+    """Most payloads are the answer itself, which is compressed already."""
+    if said is not None and isinstance(outcome, Answer) and text == outcome.text:
+        return said
+    return blobs.blob(text)
+
+
+def _record(
+    connection: Connection,
+    worker: Worker,
+    task: LockedTask,
+    running: Running,
+    ended: Ended,
+    read: _Read,
+) -> list[Bell]:
+    stored = [*read.payloads, *([read.said] if read.said else [])]
+    blobs.put(connection, task.project, stored, task.at)
+    _end_attempt(connection, task, running, ended, read.said)
+    closing = Closing(
+        connection,
+        task,
+        read.pipeline,
+        read.policy,
+        running,
+        ended.attempt,
+        read.payloads,
+        ended.message,
+    )
+    apply(closing, read.decision)
+    task.save(connection)
+    rung = bells.take(connection, worker.owner, worker.window, task.at)
+    return rung
+
+
+def _end_attempt(
+    connection: Connection, task: LockedTask, running: Running, ended: Ended, said: Blob | None
+) -> None:
+    outcome = ended.outcome
+    answered = isinstance(outcome, Answer)
+    status = AttemptStatus.LOST if ended.lost else AttemptStatus.FAILED
+    attempts.end(
+        connection,
+        ended.attempt,
+        AttemptStatus.ANSWERED if answered else status,
+        outcome,
+        said.hash if said else None,
+        task.at,
+        ended.prompt,
+    )
+    task.spend(outcome.usage)
+    if isinstance(outcome, Answer):
+        if running.state.kind is TurnKind.WORK and said is not None:
+            stages.record_output(connection, running.stage_id, said.hash, headline(outcome.text))
+        task.tell(EventKind.TURN_COMPLETE, running.stage, running.agent, **_told(running, outcome, task))
+    elif not ended.lost:
+        told = {"class": outcome.kind.value, "message": outcome.message}
+        task.tell(EventKind.TURN_FAILED, running.stage, running.agent, kind=running.state.kind.value, **told)
+
+
+def _told(running: Running, answer: Answer, task: LockedTask) -> dict[str, object]:
+    told: dict[str, object] = {
+        "kind": running.state.kind.value,
+        "seconds": round(max(task.at - running.started_at, 0.0), 3),
+        "input": answer.usage.input,
+        "output": answer.usage.output,
+        "cost_usd": answer.usage.cost_usd,
+    }
+    if answer.denied:
+        told["denied"] = list(answer.denied)
+    return told
+
+
+def _book_late(connection: Connection, task: LockedTask, ended: Ended) -> None:
+    """Fenced: the outcome is not accepted, but what it used was spent."""
+    usage = ended.outcome.usage
+    if attempts.book_late(connection, ended.attempt, usage, task.at):
+        task.spend(usage)
+
+
+def release(worker: Worker, ended: Ended) -> None:
+    """Put a turn back unburnt: this process is ending, and the turn is as it was before the claim."""
+    with worker.database.writing() as connection, tasks.lock_of_turn(connection, ended.turn) as task:
+        if task is None:
+            return
+        if turns.running(connection, ended.turn, ended.attempt) is None:
+            _book_late(connection, task, ended)
+            return
+        usage = ended.outcome.usage
+        put_back = Failure(FailureClass.CANCELLED, "put back: its worker stopped", usage=usage)
+        attempts.end(connection, ended.attempt, AttemptStatus.LOST, put_back, None, task.at)
+        task.spend(usage)
+        turns.requeue(connection, ended.turn, ended.attempt)
+
+
+def spread(worker: Worker, news: Sequence[Event], rung: Sequence[Bell]) -> None:
+    """After the commit: ring, then tell this process's listener."""
+    if rung:
+        worker.ring(rung)
+    if news:
+        worker.on_events(news)
+
+
+def _said(outcome: Outcome) -> Blob | None:
+    text = outcome.text if isinstance(outcome, Answer) else outcome.partial
+    return blobs.blob(text) if text or isinstance(outcome, Answer) else None
+
+
+def _store_large(worker: Worker, ended: Ended, texts: Sequence[Blob]) -> None:
+    large = [one for one in texts if one.size > blobs.LARGE]
+    if not large:
+        return
+    with worker.database.reading() as connection:
+        project = tasks.project_of_turn(connection, ended.turn)
+    if project is not None:
+        blobs.put_large(worker.database, project, large)

@@ -1,0 +1,144 @@
+"""Celery inside one process: a memory broker that is woken by a bell instead of polling, and its worker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from itertools import count
+from queue import Empty
+from typing import Any
+
+from celery import Celery
+from celery.worker import WorkController
+from kombu.entity import Queue
+from kombu.transport import memory, virtual
+
+from aqm.engine.canvas import queue_of
+from aqm.engine.messages import SETTINGS, register
+from aqm.engine.ring import Ringer
+from aqm.engine.worker import Worker
+
+__all__ = ["Embedded", "Transport"]
+
+_instances = count(
+    1
+)  # kombu's memory queues are shared by the whole process: each instance has its own names
+
+
+class _Bell:
+    """Rung after each put and each freed slot; a consumer that counted before it looked misses none."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self.count = 0
+
+    def ring(self) -> None:
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    def wait(self, seen: int, seconds: float | None) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self.count != seen, seconds)
+
+
+_bell = _Bell()
+
+
+class _QoS(virtual.QoS):
+    def ack(self, delivery_tag: Any) -> None:
+        super().ack(delivery_tag)
+        _bell.ring()
+
+
+class _Channel(memory.Channel):
+    QoS = _QoS
+
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+        super()._put(queue, message, **kwargs)
+        _bell.ring()
+
+    def _put_fanout(self, exchange: str, message: Any, routing_key: str | None = None, **kwargs: Any) -> None:
+        super()._put_fanout(exchange, message, routing_key, **kwargs)
+        _bell.ring()
+
+
+class Transport(memory.Transport):
+    """kombu's memory transport, woken instead of polled."""
+
+    Channel = _Channel
+
+    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+        seen = _bell.count
+        try:
+            self.cycle.get(self._deliver)
+        except Empty:
+            _bell.wait(seen, timeout)
+            self._deliver_or_time_out()
+
+    def _deliver_or_time_out(self) -> None:
+        """One more look, so that a ring without a message (the end) gives the consumer its say."""
+        try:
+            self.cycle.get(self._deliver)
+        except Empty:
+            raise TimeoutError from None
+
+
+class Embedded:
+    """A Celery app and its worker, in threads of this process."""
+
+    def __init__(self, runtimes: Iterable[str], slots: int) -> None:
+        self._prefix = f"e{next(_instances)}."
+        self._slots = slots
+        self.app = _app([queue_of(name, self._prefix) for name in runtimes])
+        self.ringer = Ringer(self.app, self._prefix)
+        self._controller: Any = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, worker: Callable[[], Worker]) -> None:
+        register(self.app, worker)
+        self._controller = WorkController(
+            app=self.app,
+            pool_cls="threads",
+            concurrency=self._slots,
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            hostname=f"{self._prefix}aqm@embedded",
+            quiet=True,
+        )
+        self._thread = threading.Thread(target=self._run, name="aqm-worker", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._controller.start()
+        except Exception:
+            logging.getLogger(__name__).exception(
+                "The embedded worker broke", extra={"action": "worker_broke"}
+            )
+
+    def stop(self) -> None:
+        """Take no more messages; the turns that run must have been stopped before."""
+        if self._controller is None:
+            return
+        self._controller.stop()
+        _bell.ring()
+        if self._thread:
+            self._thread.join(2.0)
+
+
+def _app(queues: list[str]) -> Celery:
+    app = Celery("aqm", set_as_current=False)
+    app.conf.update(
+        SETTINGS,
+        broker_url="memory://",
+        broker_transport=f"{__name__}:Transport",
+        result_backend=None,
+        task_queues=[Queue(name) for name in queues],
+        task_default_queue=queues[0],
+        worker_enable_remote_control=False,
+        broker_pool_limit=1,
+    )
+    return app

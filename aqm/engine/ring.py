@@ -1,0 +1,32 @@
+"""Rings bells: publishes what a committed transaction marked as due. A bell that is not heard is rung again by
+the sweep, so that nothing here may fail a turn."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from aqm.engine.canvas import turn_signature
+from aqm.storage.bells import Bell
+
+__all__ = ["Ringer"]
+
+log = logging.getLogger(__name__)
+
+
+class Ringer:
+    def __init__(self, app: Celery, prefix: str = "") -> None:
+        self._app, self._prefix = app, prefix
+
+    def __call__(self, bells: Sequence[Bell]) -> None:
+        for bell in bells:
+            try:
+                turn_signature(self._app, bell, self._prefix).apply_async()
+            except (OperationalError, OSError) as error:
+                log.warning(
+                    "Could not ring", extra={"action": "ring_failed", "turn": bell.turn, "error": str(error)}
+                )
+                return

@@ -1,0 +1,51 @@
+"""What a process that runs turns holds in its hands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aqm.engine.running import Running
+from aqm.errors import AqmError
+from aqm.flow.event import Event
+from aqm.runtimes.base import Host, Live
+from aqm.storage.bells import Bell
+from aqm.storage.database import Database
+from aqm.storage.turns import Claim
+
+__all__ = ["Consent", "Worker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What this host's operator allows real CLIs to do."""
+
+    allow_full: bool = False
+    allow_unconfined: bool = False
+    flags: tuple[str, ...] = ()
+
+
+def _nothing(*_: object) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """`owner` is this process's identity when it runs embedded tasks, None on a team worker; `name` is its
+    identity either way. `window` is how many turns may be in the broker unclaimed."""
+
+    database: Database
+    name: str
+    owner: str | None
+    host: Host
+    workspace: Callable[[str], Path]  # the folder that a task's turns run in
+    consent: Consent = Consent()
+    lease: float = 30.0
+    window: int = 16
+    live_folder: Path | None = None
+    ring: Callable[[Sequence[Bell]], None] = _nothing
+    on_events: Callable[[Sequence[Event]], None] = _nothing
+    on_live: Callable[[Claim, Live], None] = _nothing
+    on_fault: Callable[[AqmError], None] = _nothing  # this process cannot record what its turns did
+    running: Running = field(default_factory=Running)

@@ -1,0 +1,336 @@
+"""Tasks: submit one, look at them, cancel one."""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aqm.errors import ConflictError, NotFoundError, PipelineError, UsageError, did_you_mean
+from aqm.flow.event import Event, EventKind
+from aqm.flow.outcome import FAILURES, FailureClass, Usage
+from aqm.flow.state import Priority, TaskStatus
+from aqm.service.pipelines import load_pipeline
+from aqm.service.project import Project
+from aqm.service.store import Store, open_store
+from aqm.service.views import AttemptView, StageView, TaskDetail, TaskError, TaskPage, TaskSummary
+
+if TYPE_CHECKING:
+    from aqm.flow.task import Policy
+    from aqm.pipeline.spec import Pipeline
+    from aqm.storage.lists import AttemptRow, StageRow, TaskRow
+
+__all__ = ["cancel", "events", "open_tasks", "submit", "task_detail", "task_id", "task_page"]
+
+_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without what is read for something else
+_ID_LENGTH = 6
+
+
+def submit(
+    project: Project,
+    text: str,
+    *,
+    pipeline: str | None = None,
+    agent: str | None = None,
+    params: Mapping[str, str] | None = None,
+    priority: Priority = Priority.NORMAL,
+    own: bool = False,
+) -> TaskSummary:
+    """Freeze the pipeline and queue its first turn. With `own` this process will run it.
+
+    Raises PipelineError, NotFoundError (the nearest name), SettingsError; then nothing was stored.
+    """
+    from aqm.engine.identity import identity
+    from aqm.flow.start import first_agent, unbuilt
+
+    if not text.strip():
+        raise UsageError("the task's text is empty.", cure='Say what to do: aqm run "Add JWT authentication"')
+    name = pipeline or project.settings.default_pipeline
+    resolved = load_pipeline(project, name, params or {}).pipeline
+    faults = unbuilt(resolved)
+    if faults:
+        raise PipelineError(faults)
+    start = _start(resolved, agent) if agent else first_agent(resolved)
+    with open_store(project) as store:
+        owner = identity() if own and store.embedded else None
+        task = _store_task(store, text, name, resolved, start, priority, owner)
+        return _summary_of(store, task)
+
+
+def _start(pipeline: Pipeline, agent: str) -> str:
+    if pipeline.find(agent) is None:
+        raise NotFoundError(f"no agent {agent!r} in this pipeline;", cure=did_you_mean(agent, pipeline.ids))
+    return agent
+
+
+def _store_task(
+    store: Store,
+    text: str,
+    name: str,
+    pipeline: Pipeline,
+    start: str,
+    priority: Priority,
+    owner: str | None,
+) -> str:
+    from aqm.engine.apply import open_stage
+    from aqm.engine.frozen import pack_policy
+    from aqm.flow.context import headline
+    from aqm.pipeline.frozen import freeze
+    from aqm.storage import blobs, tasks
+    from aqm.storage.database import explained, now
+
+    said = blobs.blob(text)
+    frozen = blobs.blob(freeze(pipeline).decode())
+    policy = blobs.blob(pack_policy(policy_of(store.project)))
+    with explained(str(store.database.url.database)), store.database.writing() as connection:
+        at = now(connection)
+        blobs.put(connection, store.project_id, [said, frozen, policy], at)
+        new = tasks.NewTask(
+            id=_new_id(connection),
+            project=store.project_id,
+            description=headline(text),
+            pipeline=pipeline.name or name,
+            priority=priority,
+            input=said.hash,
+            frozen=frozen.hash,
+            policy=policy.hash,
+            owner=owner,
+        )
+        task = tasks.add(connection, new, at)
+        task.live_branches = 1
+        task.changes["live_branches"] = 1
+        task.tell(EventKind.TASK_SUBMITTED, pipeline=new.pipeline, agent=start)
+        open_stage(connection, task, pipeline, start, said.hash)
+        task.save(connection)
+    return new.id
+
+
+def policy_of(project: Project) -> Policy:
+    """The limits of this project's settings, as they are frozen into a task."""
+    from aqm.flow.task import Policy
+
+    settings = project.settings
+    return Policy(
+        max_stages=settings.pipeline.max_stages,
+        gate_runtime=settings.gate.runtime,
+        gate_model=settings.gate.model,
+        gate_timeout=settings.gate.timeout,
+        gate_system_prompt=settings.gate.system_prompt,
+        timeouts=dict(settings.timeouts),
+        idle_timeouts=dict(settings.idle_timeouts),
+    )
+
+
+def _new_id(connection: Any) -> str:
+    from aqm.storage import tasks
+
+    while True:
+        found = "T-" + "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
+        if not tasks.exists(connection, found):
+            return found
+
+
+# Looking -----------------------------------------------------------------------------------------
+
+
+def task_id(project: Project, ref: str) -> str:
+    """The whole id of the task that `ref` begins; NotFoundError when there is none or more than one."""
+    with open_store(project) as store:
+        return resolve(store, ref)
+
+
+def resolve(store: Store, ref: str) -> str:
+    from aqm.storage import lists, tasks
+
+    wanted = ref.strip().upper()
+    wanted = wanted if wanted.startswith("T-") else f"T-{wanted}"
+    with store.database.reading() as connection:
+        found = tasks.find_ids(connection, store.project_id, wanted)
+        if len(found) == 1 or wanted in found:
+            return wanted if wanted in found else found[0]
+        if found:
+            raise NotFoundError(f"{ref} begins several tasks: {', '.join(found)}.", cure="Type more of it.")
+        recent = lists.page(connection, store.project_id, lists.Filter(), 50)
+    known = [row.id for row in recent]
+    if not known:
+        raise NotFoundError(f"no task {ref}; this project has none yet.", cure="Start one with: aqm run TEXT")
+    raise NotFoundError(f"no task {ref};", cure=did_you_mean(wanted, known))
+
+
+def task_page(
+    project: Project,
+    *,
+    status: TaskStatus | None = None,
+    pipeline: str | None = None,
+    search: str | None = None,
+    limit: int = 50,
+    after: str | None = None,
+) -> TaskPage:
+    """Newest first; `after` is the `next` of the page before."""
+    from aqm.storage import lists
+
+    wanted = lists.Filter(status, pipeline, search, _cursor(after) if after else None)
+    with open_store(project) as store, store.database.reading() as connection:
+        rows = lists.page(connection, store.project_id, wanted, limit + 1)
+    more = len(rows) > limit
+    rows = rows[:limit]
+    following = f"{rows[-1].created_at!r}~{rows[-1].id}" if more else None
+    return TaskPage(tuple(_summary(row) for row in rows), following)
+
+
+def _cursor(text: str) -> tuple[float, str]:
+    at, _, task = text.partition("~")
+    try:
+        return float(at), task
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no cursor.", cure="Use the `next` of the page before, as it was printed."
+        ) from None
+
+
+def task_detail(project: Project, ref: str) -> TaskDetail:
+    from aqm.engine.frozen import pipeline_of
+    from aqm.storage import blobs, lists
+
+    with open_store(project) as store:
+        found = resolve(store, ref)
+        with store.database.reading() as connection:
+            row = lists.task_of(connection, store.project_id, found)
+            assert row is not None
+            stages = lists.stages_of(connection, found)
+            tries = lists.attempts_of(connection, found)
+            text = blobs.read(connection, store.project_id, row.input)
+            pipeline = pipeline_of(connection, store.project_id, row.frozen)
+    by_stage: dict[int, list[AttemptRow]] = defaultdict(list)
+    for attempt in tries:
+        by_stage[attempt.stage].append(attempt)
+    return TaskDetail(
+        task=_summary(row),
+        text=text,
+        params=dict(pipeline.params),
+        stages=tuple(_stage(stage, by_stage[stage.number]) for stage in stages),
+        waits_for=_waits_for(row),
+        folder=project.folder / "tasks" / row.id,
+    )
+
+
+def events(project: Project, ref: str, after: int = 0) -> tuple[Event, ...]:
+    """The task's events after number `after`, oldest first, at most 1,000."""
+    from aqm.storage import events as stored
+
+    with open_store(project) as store:
+        found = resolve(store, ref)
+        with store.database.reading() as connection:
+            return tuple(stored.read(connection, found, after))
+
+
+def open_tasks(project: Project) -> int:
+    """How many tasks could go on if somebody ran them here: their owner is dead, or they have none."""
+    from aqm.engine.identity import life
+    from aqm.storage import owners
+
+    with open_store(project) as store, store.database.reading() as connection:
+        found = owners.orphans(connection, store.project_id)
+    return sum(1 for _, owner in found if owner is None or life(owner) == "dead")
+
+
+def cancel(project: Project, ref: str, reason: str = "") -> TaskSummary:
+    """End a task now: its turns are taken back, and whoever runs one of them kills its CLI."""
+    from aqm.storage import stages, tasks, turns
+
+    with open_store(project) as store:
+        found = resolve(store, ref)
+        with store.database.writing() as connection, tasks.lock(connection, found) as task:
+            assert task is not None
+            if task.status.ended:
+                raise ConflictError(f"{found} is {task.status} already; nothing was changed.")
+            turns.drop_live(connection, found, task.at)
+            stages.drop_open(connection, found, task.at)
+            task.changes["live_branches"] = 0
+            task.move(TaskStatus.CANCELLED)
+            task.fail(FailureClass.CANCELLED.value, reason or "cancelled")
+            task.tell(EventKind.TASK_CANCELLED, reason=reason)
+        return _summary_of(store, found)
+
+
+def _summary_of(store: Store, task: str) -> TaskSummary:
+    from aqm.storage import lists
+
+    with store.database.reading() as connection:
+        row = lists.task_of(connection, store.project_id, task)
+    assert row is not None
+    return _summary(row)
+
+
+def _summary(row: TaskRow) -> TaskSummary:
+    return TaskSummary(
+        id=row.id,
+        status=row.status,
+        description=row.description,
+        pipeline=row.pipeline,
+        priority=row.priority,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        parent=row.parent,
+        error=_error(row.error_class, row.error_message),
+        stages=row.stages,
+        usage=row.usage,
+        run=row.run,
+    )
+
+
+def _error(kind: str | None, message: str | None) -> TaskError | None:
+    if kind is None:
+        return None
+    return TaskError(kind, message or "", FAILURES[FailureClass(kind)].cure)
+
+
+def _stage(row: StageRow, tries: Sequence[AttemptRow]) -> StageView:
+    return StageView(
+        number=row.number,
+        agent=row.agent,
+        branch=row.branch,
+        status=row.status,
+        gate="" if row.approved is None else ("approved" if row.approved else "rejected"),
+        gate_reason=row.reason,
+        headline=row.headline,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        usage=_sum([attempt.usage for attempt in tries]),
+        attempts=tuple(_attempt(attempt) for attempt in tries),
+        error=_error(row.error_class, row.error_message),
+    )
+
+
+def _attempt(row: AttemptRow) -> AttemptView:
+    return AttemptView(
+        number=row.number,
+        turn=row.turn,
+        kind=row.kind,
+        runtime=row.runtime,
+        status=row.status,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        failure=row.failure,
+        message=row.message,
+        usage=row.usage,
+        denied=row.denied,
+    )
+
+
+def _sum(usages: Sequence[Usage]) -> Usage:
+    def total(name: str) -> Any:
+        known = [getattr(usage, name) for usage in usages if getattr(usage, name) is not None]
+        return sum(known) if known else None
+
+    return Usage(*(total(name) for name in ("input", "cached", "output", "reasoning", "cost_usd")))
+
+
+def _waits_for(row: TaskRow) -> str:
+    if row.status is TaskStatus.STALLED:
+        return row.error_message or "it waits for a worker"
+    if row.status is TaskStatus.PENDING and row.owner is None:
+        return f"it waits for a worker: aqm resume {row.id}"
+    return ""
+

@@ -1,0 +1,150 @@
+"""Which turns are to be rung: rows are the queue, and only a small window of them is in the broker.
+
+`rung_at` is the outbox: a queued turn without it is still to be rung, one with it was rung and not claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    Connection,
+    Executable,
+    Integer,
+    Select,
+    bindparam,
+    case,
+    func,
+    select,
+    update,
+)
+
+from aqm.flow.state import TaskStatus, TurnStatus
+from aqm.storage.tables import tasks, turns
+
+__all__ = ["Bell", "at_once", "forget", "next_due", "some_unheard", "take", "take_unheard"]
+
+RING_AGAIN = 5.0  # seconds after which an unheard bell is rung again; doubled each time
+RING_MOST = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """A turn to ring on its runtime's queue; `parent` is the message that opened it."""
+
+    turn: int
+    task: str
+    runtime: str
+    priority: int
+    parent: str | None
+
+
+def take(connection: Connection, owner: str | None, window: int, at: float) -> list[Bell]:
+    """Mark as rung the next turns that fit into the window, and give them; ring them after the commit.
+
+    Only the tasks of `owner`; None is the team's. A row that another transaction holds is left to it, so that
+    ringing never waits for a task's lock.
+    """
+    values = {"now": at, "window": window}
+    return _bells(connection, _TAKE_OWN if owner else _TAKE_TEAM, owner, values)
+
+
+def take_unheard(connection: Connection, owner: str | None, at: float) -> list[Bell]:
+    """Bells rung long ago and not heard: the message was lost, or every slot is busy. Ring them again."""
+    return _bells(connection, _AGAIN_OWN if owner else _AGAIN_TEAM, owner, {"now": at})
+
+
+def some_unheard(connection: Connection, owner: str | None, at: float) -> bool:
+    """Whether `take_unheard` would find any; a read, so that an idle sweep writes nothing."""
+    statement = _SILENT_OWN if owner else _SILENT_TEAM
+    values = {"now": at, "owner": owner} if owner else {"now": at}
+    return connection.execute(statement, values).first() is not None
+
+
+def forget(connection: Connection, task: str) -> None:
+    """Nobody heard what was rung for this task: its owner died, or its messages are gone."""
+    connection.execute(
+        update(turns)
+        .where(turns.c.task_id == task, turns.c.status == TurnStatus.QUEUED.value)
+        .values(rung_at=None, rings=0)
+    )
+
+
+def at_once(connection: Connection, task: str) -> None:
+    """A task's queued turns wait for their time no longer."""
+    connection.execute(
+        update(turns)
+        .where(turns.c.task_id == task, turns.c.status == TurnStatus.QUEUED.value)
+        .values(not_before=0.0)
+    )
+
+
+def next_due(connection: Connection, owner: str | None) -> float | None:
+    """When the next turn that waits for its time is to be rung."""
+    due = connection.execute(_DUE_OWN if owner else _DUE_TEAM, {"owner": owner} if owner else {})
+    return due.scalar_one_or_none()
+
+
+def _bells(
+    connection: Connection, statement: Executable, owner: str | None, values: Mapping[str, object]
+) -> list[Bell]:
+    rows = connection.execute(statement, {**values, "owner": owner} if owner else values).all()
+    bells = [Bell(row.id, row.task_id, row.runtime, row.priority, row.parent) for row in rows]
+    return sorted(bells, key=lambda bell: (bell.priority, bell.turn))
+
+
+def _waiting(own: bool) -> Select[tuple[int]]:
+    """Queued turns of tasks that are ours and under way."""
+    return (
+        select(turns.c.id)
+        .join(tasks, tasks.c.id == turns.c.task_id)
+        .where(
+            turns.c.status == TurnStatus.QUEUED.value,
+            tasks.c.status.in_([TaskStatus.PENDING.value, TaskStatus.IN_PROGRESS.value]),
+            tasks.c.owner == bindparam("owner") if own else tasks.c.owner.is_(None),
+        )
+    )
+
+
+def _take(own: bool) -> Executable:
+    rung = (
+        select(func.count())
+        .select_from(turns)
+        .where(turns.c.status == TurnStatus.QUEUED.value, turns.c.rung_at.is_not(None))
+        .scalar_subquery()
+    )
+    room = bindparam("window", type_=Integer) - rung
+    due = (
+        _waiting(own)
+        .where(turns.c.rung_at.is_(None), turns.c.not_before <= bindparam("now"))
+        .order_by(turns.c.priority, turns.c.id)
+        .limit(case((room > 0, room), else_=0))
+    )
+    return _ring(due)
+
+
+def _unheard(own: bool) -> Select[tuple[int]]:
+    patience = case(*((turns.c.rings <= n, RING_AGAIN * 2**n) for n in range(6)), else_=RING_MOST)
+    return _waiting(own).where(turns.c.rung_at + patience < bindparam("now")).limit(100)
+
+
+def _ring(due: Select[tuple[int]]) -> Executable:
+    chosen = due.with_for_update(skip_locked=True, of=turns).cte("chosen")
+    return (
+        update(turns)
+        .where(turns.c.id.in_(select(chosen.c.id)))
+        .values(rung_at=bindparam("now"), rings=turns.c.rings + 1)
+        .returning(turns.c.id, turns.c.task_id, turns.c.runtime, turns.c.priority, turns.c.parent)
+    )
+
+
+def _due(own: bool) -> Executable:
+    waiting = _waiting(own).where(turns.c.rung_at.is_(None)).subquery()
+    return select(func.min(turns.c.not_before)).where(turns.c.id.in_(select(waiting.c.id)))
+
+
+_TAKE_OWN, _TAKE_TEAM = _take(own=True), _take(own=False)
+_SILENT_OWN, _SILENT_TEAM = _unheard(own=True), _unheard(own=False)
+_AGAIN_OWN, _AGAIN_TEAM = _ring(_SILENT_OWN), _ring(_SILENT_TEAM)
+_DUE_OWN, _DUE_TEAM = _due(own=True), _due(own=False)

@@ -1,0 +1,149 @@
+"""The database: one door for writing transactions, one for reading, and the database's clock.
+
+A writing transaction locks its task row first (`tasks.lock`). On SQLite that is `BEGIN IMMEDIATE`, behind a
+lock of this process so that its own threads hand over without polling; a reading one can never write.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.pool import QueuePool
+
+from aqm.errors import StoreError
+
+__all__ = ["Connection", "Database", "DatabaseError", "explained", "now", "store_error"]
+
+BUSY_MS = 30_000
+PAGE_SIZE = 1024  # a small page keeps what a transaction writes close to what it changed
+
+
+class Database:
+    """An open store. Threads may share it."""
+
+    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+        self.url = make_url(url)
+        self.sqlite = self.url.get_backend_name() == "sqlite"
+        self._lock = threading.Lock()
+        self._durable: bool | None = None
+        if self.sqlite:
+            self._writer = _sqlite_engine(url, 1, writes=True)
+            self._reader = _sqlite_engine(url, pool_size, writes=False)
+        else:
+            self._writer = _server_engine(url, pool_size)
+            self._reader = self._writer.execution_options(postgresql_readonly=True)
+
+    @contextmanager
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
+        """One transaction: it commits at the end, or nothing happened. `durable` survives a power cut;
+        a claim need not, because an unheard claim is simply made again."""
+        if not self.sqlite:
+            with self._writer.begin() as connection:
+                yield connection
+            return
+        with self._lock, self._writer.connect() as connection:
+            self._set_durable(connection, durable)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A snapshot to read from; what is read here must not decide a write."""
+        with self._reader.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        self._reader.dispose()
+        self._writer.dispose()
+
+    def _set_durable(self, connection: Connection, durable: bool) -> None:
+        if durable == self._durable:
+            return
+        raw = connection.connection.dbapi_connection
+        assert raw is not None
+        raw.cursor().execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        self._durable = durable
+
+
+def now(connection: Connection) -> float:
+    """The database's clock, in seconds since the epoch. SQLite's is this host's."""
+    if connection.dialect.name == "sqlite":
+        return time.time()
+    value = connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one()
+    return float(value)
+
+
+def _sqlite_engine(url: str, size: int, *, writes: bool) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=size,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000, "cached_statements": 256},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connected(raw: Any, _record: Any) -> None:
+        raw.isolation_level = None  # the driver's own BEGIN would come too late
+        cursor = raw.cursor()
+        cursor.execute(f"PRAGMA page_size={PAGE_SIZE}")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        cursor.execute("PRAGMA wal_autocheckpoint=4000")
+        if not writes:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _server_engine(url: str, size: int) -> Engine:
+    return create_engine(
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_pre_ping=False,
+        pool_recycle=1800,
+        connect_args={"connect_timeout": 10, "application_name": "aqm"},
+        isolation_level="READ COMMITTED",
+    )
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Turn the driver's words about a store that cannot be opened or written into ours."""
+    try:
+        yield
+    except (OperationalError, DBAPIError) as error:
+        raise store_error(error, path) from error
+
+
+def store_error(error: Exception, path: str) -> StoreError:
+    said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    if "readonly" in said or "unable to open" in said:
+        cure = "Is the folder writable, and yours?"
+    elif "full" in said:
+        cure = "The disk is full: free some space; nothing that was confirmed is lost."
+    elif "locked" in said:
+        cure = "Another process holds it for very long; try again."
+    else:
+        cure = "aqm doctor looks at it."
+    return StoreError(f"the database {path} cannot be used: {said}.", cure=cure)
+
+
+def sqlite_path(database: Database) -> Path | None:
+    with suppress(TypeError):
+        return Path(database.url.database or "")
+    return None

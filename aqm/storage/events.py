@@ -1,0 +1,55 @@
+"""A task's events: numbered without gaps, because they are written under its lock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, insert, select
+
+from aqm.flow.event import Event, EventKind
+from aqm.storage.tables import events
+
+__all__ = ["append", "read"]
+
+_INSERT = insert(events)
+_READ = (
+    select(events)
+    .where(events.c.task_id == bindparam("task"), events.c.seq > bindparam("after"))
+    .order_by(events.c.seq)
+    .limit(bindparam("most"))
+)
+
+
+def append(connection: Connection, news: Sequence[Event]) -> None:
+    rows = [
+        {
+            "task_id": event.task,
+            "seq": event.seq,
+            "at": event.at,
+            "kind": event.kind.value,
+            "stage": event.stage,
+            "agent": event.agent,
+            "data": json.dumps(event.data, ensure_ascii=False, separators=(",", ":")),
+        }
+        for event in news
+    ]
+    if rows:
+        connection.execute(_INSERT, rows)
+
+
+def read(connection: Connection, task: str, after: int = 0, most: int = 1000) -> list[Event]:
+    """The next events of a task after number `after`, oldest first."""
+    rows = connection.execute(_READ, {"task": task, "after": after, "most": most})
+    return [
+        Event(
+            seq=row.seq,
+            at=row.at,
+            kind=EventKind(row.kind),
+            task=row.task_id,
+            stage=row.stage,
+            agent=row.agent,
+            data=json.loads(row.data),
+        )
+        for row in rows
+    ]

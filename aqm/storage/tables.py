@@ -1,0 +1,262 @@
+"""The tables. Times are seconds since the epoch on the database's clock."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+__all__ = [
+    "attempts",
+    "blobs",
+    "chunks",
+    "counters",
+    "events",
+    "metadata",
+    "projects",
+    "stages",
+    "tasks",
+    "turns",
+]
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+HASH = String(64)
+
+
+def _blob(column: str) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["project_id", column], ["blobs.project_id", "blobs.hash"])
+
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("created_at", Double, nullable=False),
+)
+
+# Texts, stored once each: outputs, payloads, frozen pipelines. The hash is SHA-256 of the plain text.
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("project_id", ForeignKey("projects.id"), primary_key=True),
+    Column("hash", HASH, primary_key=True),
+    Column("size", Integer, nullable=False),  # bytes of the plain text
+    Column("encoding", String(8), nullable=False),  # plain or zlib
+    Column("data", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("run", Integer, nullable=False, server_default="1"),  # raised by each restart
+    Column("status", String(24), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("description", String(200), nullable=False),
+    Column("pipeline", String(200), nullable=False),
+    Column("parent", ForeignKey("tasks.id")),
+    Column("input", HASH, nullable=False),
+    Column("frozen", HASH, nullable=False),  # the resolved pipeline
+    Column("policy", HASH, nullable=False),  # the limits and defaults it was submitted under
+    Column("owner", String(200)),  # the embedded process that alone rings, claims and sweeps it
+    Column("stages", Integer, nullable=False, server_default="0"),  # opened, over all runs
+    Column("run_stages", Integer, nullable=False, server_default="0"),  # opened in this run
+    Column("live_branches", Integer, nullable=False, server_default="0"),
+    Column("events", Integer, nullable=False, server_default="0"),
+    Column("error_class", String(32)),
+    Column("error_message", Text),
+    Column("input_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("cached_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("output_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("reasoning_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("cost_usd", Double, nullable=False, server_default="0"),
+    Column("usage_known", Integer, nullable=False, server_default="0"),  # attempts that told their tokens
+    Column("cost_known", Integer, nullable=False, server_default="0"),  # attempts that told their cost
+    Column("due_at", Double),  # when somebody must look at it again
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("finished_at", Double),
+    _blob("input"),
+    _blob("frozen"),
+    _blob("policy"),
+    CheckConstraint("priority between 0 and 3", name="priority"),
+    Index("ix_tasks_recent", "project_id", "created_at", "id"),
+    Index("ix_tasks_status", "project_id", "status", "created_at", "id"),
+    Index(
+        "ix_tasks_owner",
+        "owner",
+        sqlite_where=text("owner is not null"),
+        postgresql_where=text("owner is not null"),
+    ),
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("task_id", ForeignKey("tasks.id"), nullable=False),
+    Column("project_id", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("agent", String(200), nullable=False),
+    Column("branch", String(200), nullable=False, server_default=""),  # "" is the trunk
+    Column("opener", ForeignKey("stages.id")),  # the stage before it in its branch
+    Column("visit", Integer, nullable=False),  # how often the task has come to this agent in this branch
+    Column("status", String(16), nullable=False),
+    Column("input", HASH, nullable=False),
+    Column("output", HASH),
+    Column("headline", String(200), nullable=False, server_default=""),
+    Column("approved", Integer),  # the last verdict: 1, 0 or null
+    Column("reason", Text),
+    Column("error_class", String(32)),
+    Column("error_message", Text),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    UniqueConstraint("task_id", "number"),
+    _blob("input"),
+    _blob("output"),
+    Index("ix_stages_branch", "task_id", "branch", "number"),
+    Index("ix_stages_agent", "task_id", "agent", "number"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("task_id", ForeignKey("tasks.id"), nullable=False),
+    Column("stage_id", ForeignKey("stages.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # within the stage, from 1
+    Column("kind", String(16), nullable=False),
+    Column("repairs", Integer, nullable=False, server_default="0"),  # 1: it repairs the turn before it
+    Column("agent", String(200), nullable=False),
+    Column("runtime", String(64), nullable=False),
+    Column("model", String(200)),
+    Column("status", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("attempt", String(32)),  # the fence: the running attempt's id
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),  # retries spent
+    Column("losses", Integer, nullable=False, server_default="0"),  # workers lost
+    Column("holds", Integer, nullable=False, server_default="0"),  # waits for the vendor or a host
+    Column("strategy", String(16)),  # the fallback context strategy, once a retry asked for it
+    Column("note", Text),  # what a repair must tell
+    Column("beat", Integer, nullable=False, server_default="0"),
+    Column("lease_until", Double),
+    Column("not_before", Double, nullable=False, server_default="0"),
+    Column("rung_at", Double),  # when its bell was last rung; null: it is still to be rung
+    Column("rings", Integer, nullable=False, server_default="0"),
+    Column("parent", String(36)),  # the message that opened it
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("stage_id", "number"),
+    Index("ix_turns_task", "task_id"),
+    Index(
+        "ix_turns_due",
+        "priority",
+        "id",
+        sqlite_where=text("status = 'queued' and rung_at is null"),
+        postgresql_where=text("status = 'queued' and rung_at is null"),
+    ),
+    Index(
+        "ix_turns_rung",
+        "rung_at",
+        sqlite_where=text("status = 'queued' and rung_at is not null"),
+        postgresql_where=text("status = 'queued' and rung_at is not null"),
+    ),
+    Index(
+        "ix_turns_running",
+        "lease_until",
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("turn_id", ForeignKey("turns.id"), nullable=False),
+    Column("task_id", ForeignKey("tasks.id"), nullable=False),
+    Column("project_id", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("worker", String(200), nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("finished_at", Double),
+    Column("failure", String(32)),
+    Column("message", Text),
+    Column("exit_code", Integer),
+    Column("answer", HASH),  # the answer, or what a failed attempt had said
+    Column("prompt_hash", HASH),
+    Column("prompt_parts", Text),  # JSON: the ids the prompt was made of
+    Column("conversation", String(200)),
+    Column("denied", Text),  # JSON list of tools
+    Column("input_tokens", Integer),
+    Column("cached_tokens", Integer),
+    Column("output_tokens", Integer),
+    Column("reasoning_tokens", Integer),
+    Column("cost_usd", Double),
+    UniqueConstraint("turn_id", "number"),
+    _blob("answer"),
+    Index("ix_attempts_task", "task_id"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("task_id", ForeignKey("tasks.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("stage", Integer),
+    Column("agent", String(200), nullable=False, server_default=""),
+    Column("data", Text, nullable=False, server_default="{}"),
+)
+
+# What decide() counts, so that it never reads the history.
+counters = Table(
+    "counters",
+    metadata,
+    Column("task_id", ForeignKey("tasks.id"), primary_key=True),
+    Column("branch", String(200), primary_key=True),
+    Column("agent", String(200), primary_key=True),
+    Column("visits", Integer, nullable=False, server_default="0"),
+    Column("rejections", Integer, nullable=False, server_default="0"),  # since the last approval
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("task_id", ForeignKey("tasks.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),  # C-001 is 1; dense, never used twice
+    Column("text", Text, nullable=False),
+    Column("status", String(16), nullable=False),  # open, done or removed
+    Column("stage", Integer),  # the stage that added it
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+)

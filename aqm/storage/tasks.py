@@ -1,0 +1,245 @@
+"""Tasks: adding one, and the lock under which everything about it is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from aqm.flow.event import Event, EventKind
+from aqm.flow.outcome import Usage
+from aqm.flow.state import TASK_MOVES, Priority, TaskStatus
+from aqm.storage import events
+from aqm.storage.database import now
+from aqm.storage.tables import projects, tasks, turns
+
+__all__ = [
+    "LockedTask",
+    "NewTask",
+    "add",
+    "find_ids",
+    "lock",
+    "lock_of_turn",
+    "project_id",
+    "project_of_turn",
+]
+
+_COLUMNS = (
+    tasks.c.id,
+    tasks.c.project_id,
+    tasks.c.run,
+    tasks.c.status,
+    tasks.c.priority,
+    tasks.c.owner,
+    tasks.c.frozen,
+    tasks.c.policy,
+    tasks.c.stages,
+    tasks.c.run_stages,
+    tasks.c.live_branches,
+    tasks.c.events,
+    tasks.c.error_class,
+)
+_LOCK = select(*_COLUMNS).where(tasks.c.id == bindparam("task")).with_for_update()
+_LOCK_OF_TURN = (
+    select(*_COLUMNS)
+    .where(tasks.c.id == select(turns.c.task_id).where(turns.c.id == bindparam("turn")).scalar_subquery())
+    .with_for_update()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """What a submission stores; the texts themselves are blobs already."""
+
+    id: str
+    project: int
+    description: str
+    pipeline: str
+    priority: Priority
+    input: str
+    frozen: str
+    policy: str
+    parent: str | None = None
+    owner: str | None = None
+
+
+@dataclass(slots=True)
+class LockedTask:
+    """A task whose row this transaction holds. Changes and events gather here and are written once."""
+
+    id: str
+    project: int
+    run: int
+    status: TaskStatus
+    priority: int
+    owner: str | None
+    frozen: str
+    policy: str
+    stages: int
+    run_stages: int
+    live_branches: int
+    events: int
+    at: float
+    error_class: str | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+    news: list[Event] = field(default_factory=list)
+    written: int = 0
+
+    def move(self, status: TaskStatus) -> None:
+        """Go to `status`; a move that the table does not allow is a bug of ours."""
+        if status is self.status:
+            return
+        if status not in TASK_MOVES[self.status]:
+            raise AssertionError(f"task {self.id} cannot go from {self.status} to {status}")
+        self.status = status
+        self.changes["status"] = status.value
+        self.changes["finished_at"] = self.at if status.ended else None
+
+    def fail(self, error_class: str, message: str) -> None:
+        """What the task will show as its error; the first one stays."""
+        if self.error_class is None:
+            self.error_class = error_class
+            self.changes.update(error_class=error_class, error_message=message)
+
+    def recover(self) -> None:
+        """The error is over: the task goes on."""
+        if self.error_class is not None:
+            self.error_class = None
+            self.changes.update(error_class=None, error_message=None)
+
+    def tell(self, kind: EventKind, stage: int | None = None, agent: str = "", /, **data: object) -> None:
+        self.events += 1
+        self.news.append(Event(self.events, self.at, kind, self.id, stage, agent, data))
+        self.changes["events"] = self.events
+
+    def spend(self, usage: Usage) -> None:
+        """Book what an attempt used; also that of one whose outcome was not accepted."""
+        booked = {
+            "input_tokens": usage.input,
+            "cached_tokens": usage.cached,
+            "output_tokens": usage.output,
+            "reasoning_tokens": usage.reasoning,
+            "cost_usd": usage.cost_usd,
+        }
+        for column, amount in booked.items():
+            if amount:
+                self.changes[column] = tasks.c[column] + amount
+        if usage.input is not None or usage.output is not None:
+            self.changes["usage_known"] = tasks.c.usage_known + 1
+        if usage.cost_usd is not None:
+            self.changes["cost_known"] = tasks.c.cost_known + 1
+
+    def save(self, connection: Connection) -> None:
+        """Write what has gathered since the last save."""
+        events.append(connection, self.news[self.written :])
+        self.written = len(self.news)
+        if self.changes:
+            statement = update(tasks).where(tasks.c.id == self.id)
+            connection.execute(statement.values(**self.changes, updated_at=self.at))
+            self.changes.clear()
+
+
+@contextmanager
+def lock(connection: Connection, task: str) -> Iterator[LockedTask | None]:
+    """Hold the task's row; what was changed on it is written at the end of the block."""
+    yield from _hold(connection, _LOCK, {"task": task})
+
+
+@contextmanager
+def lock_of_turn(connection: Connection, turn: int) -> Iterator[LockedTask | None]:
+    """The same for the task of a turn."""
+    yield from _hold(connection, _LOCK_OF_TURN, {"turn": turn})
+
+
+def _hold(connection: Connection, query: Any, values: dict[str, Any]) -> Iterator[LockedTask | None]:
+    row = connection.execute(query, values).one_or_none()
+    if row is None:
+        yield None
+        return
+    task = LockedTask(
+        id=row.id,
+        project=row.project_id,
+        run=row.run,
+        status=TaskStatus(row.status),
+        priority=row.priority,
+        owner=row.owner,
+        frozen=row.frozen,
+        policy=row.policy,
+        stages=row.stages,
+        run_stages=row.run_stages,
+        live_branches=row.live_branches,
+        events=row.events,
+        at=now(connection),
+        error_class=row.error_class,
+    )
+    yield task
+    task.save(connection)
+
+
+def add(connection: Connection, new: NewTask, at: float) -> LockedTask:
+    """Insert a task; the caller opens its first stage and saves it."""
+    values = {
+        "id": new.id,
+        "project_id": new.project,
+        "status": TaskStatus.PENDING.value,
+        "priority": new.priority.rank,
+        "description": new.description,
+        "pipeline": new.pipeline,
+        "parent": new.parent,
+        "input": new.input,
+        "frozen": new.frozen,
+        "policy": new.policy,
+        "owner": new.owner,
+        "created_at": at,
+        "updated_at": at,
+    }
+    connection.execute(insert(tasks).values(**values))
+    return LockedTask(
+        id=new.id,
+        project=new.project,
+        run=1,
+        status=TaskStatus.PENDING,
+        priority=new.priority.rank,
+        owner=new.owner,
+        frozen=new.frozen,
+        policy=new.policy,
+        stages=0,
+        run_stages=0,
+        live_branches=0,
+        events=0,
+        at=at,
+    )
+
+
+def exists(connection: Connection, task: str) -> bool:
+    return connection.execute(select(tasks.c.id).where(tasks.c.id == task)).first() is not None
+
+
+def find_ids(connection: Connection, project: int, prefix: str, most: int = 10) -> list[str]:
+    """Ids that start with `prefix`, at most `most` of them."""
+    query = (
+        select(tasks.c.id)
+        .where(tasks.c.project_id == project, tasks.c.id >= prefix, tasks.c.id < prefix + "\U0010ffff")
+        .order_by(tasks.c.id)
+        .limit(most)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def project_of_turn(connection: Connection, turn: int) -> int | None:
+    query = select(tasks.c.project_id).join(turns, turns.c.task_id == tasks.c.id).where(turns.c.id == turn)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def project_id(connection: Connection, name: str, *, create_at: float | None = None) -> int:
+    """The project's number; with `create_at` it is added when it is new."""
+    found = connection.execute(select(projects.c.id).where(projects.c.name == name)).scalar_one_or_none()
+    if found is not None or create_at is None:
+        return int(found or 0)
+    result = connection.execute(insert(projects).values(name=name, created_at=create_at))
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])

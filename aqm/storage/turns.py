@@ -1,0 +1,346 @@
+"""Turns: the queue of work. A claim is one compare-and-set; the attempt's random id is the fence."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from aqm.flow.state import AttemptStatus, StageStatus, TaskStatus, TurnKind, TurnStatus
+from aqm.flow.task import Turn
+from aqm.storage.tables import attempts, counters, stages, turns
+from aqm.storage.tasks import LockedTask
+
+if TYPE_CHECKING:
+    from aqm.pipeline.spec import ContextStrategy
+
+__all__ = [
+    "Claim",
+    "NewTurn",
+    "Running",
+    "claim",
+    "drop_live",
+    "end",
+    "open_turn",
+    "requeue",
+    "running",
+]
+
+_CLAIMABLE = (TaskStatus.PENDING, TaskStatus.IN_PROGRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTurn:
+    stage: int
+    kind: TurnKind
+    agent: str
+    runtime: str
+    model: str | None
+    number: int = 1
+    repairs: int = 0
+    note: str | None = None
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A turn that is ours to run. Hashes name blobs; `stage` is the stage's number."""
+
+    attempt: str
+    number: int
+    turn: int
+    task: str
+    project: int
+    kind: TurnKind
+    repairs: int
+    agent: str
+    runtime: str
+    model: str | None
+    strategy: ContextStrategy | None
+    note: str | None
+    stage_id: int
+    stage: int
+    branch: str
+    visit: int
+    opener: int | None
+    input: str
+    output: str | None
+    frozen: str
+    policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A turn as its closing finds it, still held by the attempt that closes it."""
+
+    turn: int
+    number: int
+    attempt_number: int
+    state: Turn
+    agent: str
+    runtime: str
+    stage_id: int
+    stage: int
+    stage_agent: str
+    branch: str
+    visit: int
+    rejections: int
+    input: str
+    output: str | None
+    started_at: float
+    stage_started_at: float | None
+
+
+def open_turn(connection: Connection, task: LockedTask, new: NewTurn) -> int:
+    """A queued turn; it is rung after this transaction."""
+    values = {
+        "task_id": task.id,
+        "stage_id": new.stage,
+        "number": new.number,
+        "kind": new.kind.value,
+        "repairs": new.repairs,
+        "agent": new.agent,
+        "runtime": new.runtime,
+        "model": new.model,
+        "status": TurnStatus.QUEUED.value,
+        "priority": task.priority,
+        "note": new.note,
+        "parent": new.parent,
+        "created_at": task.at,
+    }
+    return int(connection.execute(_INSERT, values).scalar_one())
+
+
+def claim(connection: Connection, task: LockedTask, turn: int, worker: str, lease: float) -> Claim | None:
+    """Take a queued turn for `worker`, whose lease runs `lease` seconds. None: it is not ours to run: another
+    worker has it, it was cancelled, its time has not come, or its task belongs to another process."""
+    if task.status not in _CLAIMABLE or task.owner not in (None, worker):
+        return None
+    attempt = secrets.token_hex(16)
+    taken = connection.execute(
+        _CLAIM, {"turn": turn, "to": attempt, "now": task.at, "until": task.at + lease}
+    ).one_or_none()
+    if taken is None:
+        return None
+    connection.execute(
+        _ATTEMPT,
+        {
+            "id": attempt,
+            "turn_id": turn,
+            "task_id": task.id,
+            "project_id": task.project,
+            "number": taken.attempts,
+            "status": AttemptStatus.RUNNING.value,
+            "worker": worker,
+            "started_at": task.at,
+        },
+    )
+    row = connection.execute(_STAGE, {"stage": taken.stage_id}).one()
+    if row.started_at is None:
+        connection.execute(_START, {"stage": taken.stage_id, "at": task.at})
+    return Claim(
+        attempt=attempt,
+        number=taken.attempts,
+        turn=turn,
+        task=task.id,
+        project=task.project,
+        kind=TurnKind(taken.kind),
+        repairs=taken.repairs,
+        agent=taken.agent,
+        runtime=taken.runtime,
+        model=taken.model,
+        strategy=taken.strategy,
+        note=taken.note,
+        stage_id=taken.stage_id,
+        stage=row.number,
+        branch=row.branch,
+        visit=row.visit,
+        opener=row.opener,
+        input=row.input,
+        output=row.output,
+        frozen=task.frozen,
+        policy=task.policy,
+    )
+
+
+def running(connection: Connection, turn: int, attempt: str) -> Running | None:
+    """The turn, if `attempt` still holds it; None is the fence."""
+    row = connection.execute(_RUNNING, {"turn": turn, "attempt": attempt}).one_or_none()
+    if row is None:
+        return None
+    return Running(
+        turn=row.id,
+        number=row.number,
+        attempt_number=row.attempts,
+        state=Turn(
+            kind=TurnKind(row.kind),
+            repairs=row.repairs,
+            failures=row.failures,
+            losses=row.losses,
+            holds=row.holds,
+            strategy=row.strategy,
+        ),
+        agent=row.agent,
+        runtime=row.runtime,
+        stage_id=row.stage_id,
+        stage=row.stage_number,
+        stage_agent=row.stage_agent,
+        branch=row.branch,
+        visit=row.visit,
+        rejections=row.rejections or 0,
+        input=row.input,
+        output=row.output,
+        started_at=row.started_at,
+        stage_started_at=row.stage_started_at,
+    )
+
+
+def end(connection: Connection, turn: int, attempt: str, status: TurnStatus) -> None:
+    """Close a turn that `attempt` holds."""
+    connection.execute(_END, {"turn": turn, "held": attempt, "to": status.value})
+
+
+def requeue(
+    connection: Connection,
+    turn: int,
+    attempt: str,
+    *,
+    not_before: float = 0.0,
+    failures: int = 0,
+    losses: int = 0,
+    holds: int = 0,
+    strategy: ContextStrategy | None = None,
+) -> None:
+    """Put a turn that `attempt` holds back into the queue; the numbers are added to its counters."""
+    connection.execute(
+        _REQUEUE,
+        {
+            "turn": turn,
+            "held": attempt,
+            "after": not_before,
+            "f": failures,
+            "l": losses,
+            "h": holds,
+            "s": strategy,
+        },
+    )
+
+
+def drop_live(connection: Connection, task: str, at: float) -> None:
+    """Take back every turn of a task that has not ended, and fence its attempts."""
+    live = (TurnStatus.PENDING.value, TurnStatus.QUEUED.value, TurnStatus.RUNNING.value)
+    connection.execute(
+        update(turns)
+        .where(turns.c.task_id == task, turns.c.status.in_(live))
+        .values(status=TurnStatus.DROPPED.value, attempt=None, lease_until=None)
+    )
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.task_id == task, attempts.c.status == AttemptStatus.RUNNING.value)
+        .values(status=AttemptStatus.FENCED.value, finished_at=at)
+    )
+
+
+_INSERT = insert(turns).returning(turns.c.id)
+_CLAIM = (
+    update(turns)
+    .where(
+        turns.c.id == bindparam("turn"),
+        turns.c.status == TurnStatus.QUEUED.value,
+        turns.c.not_before <= bindparam("now"),
+    )
+    .values(
+        status=TurnStatus.RUNNING.value,
+        attempt=bindparam("to"),
+        attempts=turns.c.attempts + 1,
+        lease_until=bindparam("until"),
+        beat=turns.c.beat + 1,
+        rung_at=None,
+        rings=0,
+    )
+    .returning(
+        turns.c.stage_id,
+        turns.c.kind,
+        turns.c.repairs,
+        turns.c.agent,
+        turns.c.runtime,
+        turns.c.model,
+        turns.c.strategy,
+        turns.c.note,
+        turns.c.attempts,
+    )
+)
+_ATTEMPT = insert(attempts)
+_STAGE = select(
+    stages.c.number,
+    stages.c.branch,
+    stages.c.visit,
+    stages.c.opener,
+    stages.c.input,
+    stages.c.output,
+    stages.c.started_at,
+).where(stages.c.id == bindparam("stage"))
+_START = update(stages).where(stages.c.id == bindparam("stage")).values(started_at=bindparam("at"))
+_HELD = (
+    (turns.c.id == bindparam("turn"))
+    & (turns.c.attempt == bindparam("held"))
+    & (turns.c.status == TurnStatus.RUNNING.value)
+)
+_END = update(turns).where(_HELD).values(status=bindparam("to"), attempt=None, lease_until=None)
+_REQUEUE = (
+    update(turns)
+    .where(_HELD)
+    .values(
+        status=TurnStatus.QUEUED.value,
+        attempt=None,
+        lease_until=None,
+        rung_at=None,
+        rings=0,
+        not_before=bindparam("after"),
+        failures=turns.c.failures + bindparam("f"),
+        losses=turns.c.losses + bindparam("l"),
+        holds=turns.c.holds + bindparam("h"),
+        strategy=bindparam("s"),
+    )
+)
+_RUNNING = (
+    select(
+        turns.c.id,
+        turns.c.number,
+        turns.c.attempts,
+        turns.c.kind,
+        turns.c.repairs,
+        turns.c.failures,
+        turns.c.losses,
+        turns.c.holds,
+        turns.c.strategy,
+        turns.c.agent,
+        turns.c.runtime,
+        turns.c.stage_id,
+        stages.c.number.label("stage_number"),
+        stages.c.agent.label("stage_agent"),
+        stages.c.branch,
+        stages.c.visit,
+        stages.c.input,
+        stages.c.output,
+        stages.c.started_at.label("stage_started_at"),
+        counters.c.rejections,
+        attempts.c.started_at,
+    )
+    .join(stages, stages.c.id == turns.c.stage_id)
+    .join(attempts, attempts.c.id == turns.c.attempt)
+    .outerjoin(
+        counters,
+        (counters.c.task_id == stages.c.task_id)
+        & (counters.c.branch == stages.c.branch)
+        & (counters.c.agent == stages.c.agent),
+    )
+    .where(
+        turns.c.id == bindparam("turn"),
+        turns.c.attempt == bindparam("attempt"),
+        turns.c.status == TurnStatus.RUNNING.value,
+        stages.c.status == StageStatus.OPEN.value,
+    )
+)

@@ -1,0 +1,1 @@
+"""The tests of aqm: folders mirror the package, and nothing but the vendors' APIs is ever faked."""

@@ -1,0 +1,1 @@
+"""The real agent CLIs, pinned, driven through our runtimes against the stand-in (make test-cli)."""

@@ -1,0 +1,166 @@
+"""The real claude CLI, driven by our runtime, against a stand-in for its vendor."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aqm.flow.outcome import Answer, Failure, FailureClass, Outcome, Usage
+from aqm.runtimes import RUNTIMES
+from aqm.runtimes.base import Host, Live, Prompt, Stop, Text, ToolFinished, ToolStarted
+from tests.cli_real.install import CLAUDE
+from tests.cli_real.processes import alive_with
+from tests.standin.scenario import (
+    Give,
+    Hang,
+    Refuse,
+    Replies,
+    Reply,
+    RunCommand,
+    Say,
+    Stall,
+    Tokens,
+    WriteFile,
+)
+from tests.standin.server import StandIn
+
+pytestmark = pytest.mark.cli
+
+
+class Turns:
+    """Runs turns of claude on a host that talks to the stand-in, and keeps what was heard and asked."""
+
+    def __init__(self, standin: StandIn, environ: Mapping[str, str], workspace: Path) -> None:
+        self.standin = standin
+        self.host = Host(environ=environ)
+        self.prompt = Prompt(
+            text="do the work", workspace=workspace, permissions="edit", mark=uuid.uuid4().hex
+        )
+        self.heard: list[Live] = []
+        self.seconds = 0.0
+
+    def run(self, stop: Stop | None = None, **changes: object) -> Outcome:
+        began = time.monotonic()
+        outcome = RUNTIMES["claude"].run(
+            replace(self.prompt, **changes),  # type: ignore[arg-type]
+            self.host,
+            self.heard.append,
+            stop or Stop(),
+        )
+        self.seconds = time.monotonic() - began
+        return outcome
+
+    def fail(self, kind: FailureClass, **changes: object) -> Failure:
+        outcome = self.run(**changes)  # type: ignore[arg-type]
+        assert isinstance(outcome, Failure), outcome
+        assert outcome.kind is kind
+        return outcome
+
+    def answer(self, **changes: object) -> Answer:
+        outcome = self.run(**changes)  # type: ignore[arg-type]
+        assert isinstance(outcome, Answer), outcome
+        return outcome
+
+    def asked(self, number: int = -1) -> str:
+        return json.dumps(self.standin.asked[number].body)
+
+
+@pytest.fixture
+def claude(
+    vendor: Callable[[Replies], StandIn],
+    environ_for: Callable[[StandIn], Mapping[str, str]],
+    workspace: Path,
+) -> Callable[..., Turns]:
+    def begin(*replies: Reply) -> Turns:
+        standin = vendor(replies)
+        return Turns(standin, environ_for(standin), workspace)
+
+    return begin
+
+
+def test_the_version_is_the_one_that_this_suite_was_written_for(claude: Callable[..., Turns]) -> None:
+    probe = RUNTIMES["claude"].probe(claude(Say("")).host)
+    assert (probe.found, probe.version) == (True, CLAUDE.version)
+
+
+def test_an_answer_comes_with_its_usage_and_a_conversation_that_goes_on(claude: Callable[..., Turns]) -> None:
+    turns = claude(Say("first", tokens=Tokens(input=100, output=20, cached=50)), Say("second"))
+    first = turns.answer(text="remember the word tulip", system="You are terse.")
+    assert first.text == "first"
+    assert replace(first.usage, cost_usd=None) == Usage(input=100, cached=50, output=20)
+    assert "remember the word tulip" in turns.asked()
+    assert "You are terse." in turns.asked()
+
+    second = turns.answer(text="which word?", conversation=first.conversation)
+    assert (second.text, second.conversation) == ("second", first.conversation)
+    assert "tulip" in turns.asked()
+    assert replace(second.usage, cost_usd=None) == Usage(input=12, cached=0, output=5), "not the sum of both"
+
+
+def test_a_tool_call_writes_a_file_into_the_workspace(claude: Callable[..., Turns], workspace: Path) -> None:
+    turns = claude(WriteFile("hello.txt", "hello\n"), Say("written"))
+    assert turns.answer(permissions="edit").text == "written"
+    assert (workspace / "hello.txt").read_text() == "hello\n"
+    started = next(event for event in turns.heard if isinstance(event, ToolStarted))
+    finished = next(event for event in turns.heard if isinstance(event, ToolFinished))
+    assert (started.name, finished.id, finished.ok) == ("Write", started.id, True)
+    assert "".join(event.text for event in turns.heard if isinstance(event, Text)) == "written"
+
+
+def test_an_agent_that_may_only_read_writes_nothing(claude: Callable[..., Turns], workspace: Path) -> None:
+    turns = claude(WriteFile("hello.txt", "hello\n"), Say("could not"))
+    assert turns.answer(permissions="read").text == "could not"
+    assert list(workspace.iterdir()) == []
+
+
+def test_an_agent_that_may_only_edit_runs_no_command(claude: Callable[..., Turns], workspace: Path) -> None:
+    turns = claude(RunCommand("touch ran"), Say("could not"))
+    turns.answer(permissions="edit")
+    assert list(workspace.iterdir()) == []
+
+
+def test_structured_output_is_asked_of_the_cli(claude: Callable[..., Turns]) -> None:
+    schema = {"type": "object", "properties": {"verdict": {"type": "string"}}, "required": ["verdict"]}
+    answer = claude(Give({"verdict": "good"}), Say("done")).answer(schema=schema)
+    assert answer.fields == {"verdict": "good"}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, FailureClass.AUTH),
+        (429, FailureClass.RATE_LIMITED),
+        (529, FailureClass.OVERLOADED),
+        (500, FailureClass.OVERLOADED),
+    ],
+)
+def test_a_refusal_is_told_at_once(claude: Callable[..., Turns], status: int, kind: FailureClass) -> None:
+    turns = claude(Refuse(status, retry_after=3))
+    turns.fail(kind)
+    assert turns.seconds < 10, "the CLI's own retries are switched off: ours know more"
+
+
+@pytest.mark.parametrize("reply", [Hang(), Stall("so far")], ids=["hang", "stall"])
+def test_silence_is_ended_and_leaves_no_process(claude: Callable[..., Turns], reply: Reply) -> None:
+    turns = claude(reply)
+    turns.fail(FailureClass.IDLE, idle_timeout=3.0)
+    assert 3.0 <= turns.seconds <= 10.0
+    assert alive_with(turns.prompt.mark) == []
+
+
+def test_a_cancelled_turn_ends_and_leaves_no_process(claude: Callable[..., Turns]) -> None:
+    turns, stop = claude(Hang()), Stop()
+    threading.Timer(2.0, stop.set, ["cancelled by a test"]).start()
+    seen: list[str] = []
+    threading.Timer(1.8, lambda: seen.extend(alive_with(turns.prompt.mark))).start()
+    turns.fail(FailureClass.CANCELLED, stop=stop)
+    assert turns.seconds < 9.0
+    assert seen, "the mark was in the CLI's environment while it ran"
+    assert alive_with(turns.prompt.mark) == []

@@ -1,0 +1,60 @@
+"""The Celery app of a worker host, made from the environment.
+
+    celery -A workers.app worker -Q aqm.claude -P threads --concurrency 4
+
+`AQM_DATABASE_URL` and `AQM_BROKER_URL` name the team's store and broker.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from celery import Celery
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+
+from aqm.engine.messages import SETTINGS, register
+from aqm.settings import Settings
+from workers.hands import Hands
+
+__all__ = ["app"]
+
+settings = Settings.from_environ(os.environ)
+
+app = Celery("aqm", broker=settings.broker_url, set_as_current=False)
+app.conf.update(
+    SETTINGS,
+    broker_transport_options={
+        "visibility_timeout": 7 * 86400,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 1,
+        "socket_keepalive": True,
+        "max_retries": 0,
+        "sep": ":",
+        "priority_steps": list(range(10)),
+    },
+)
+
+
+@cache
+def hands() -> Hands:
+    """What this process holds; opened when it starts to work, not when it is imported."""
+    return Hands(settings, app, dict(os.environ))
+
+
+register(app, lambda: hands().worker)
+
+
+@worker_ready.connect
+def _ready(**_: object) -> None:
+    hands().start()
+
+
+@worker_shutting_down.connect
+def _shutting_down(**_: object) -> None:
+    hands().drain()
+
+
+@worker_shutdown.connect
+def _shutdown(**_: object) -> None:
+    hands().close()
