@@ -21,7 +21,7 @@ def _entry(pipeline: Pipeline) -> str:
     """In a sentence: which agent a task starts at."""
     if pipeline.entry_point == "auto":
         return "an agent chosen for the task"
-    from aqm.flow.routing import first_agent
+    from aqm.flow.start import first_agent
 
     return first_agent(pipeline)
 
@@ -131,7 +131,7 @@ def _edges(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
 def _label(agent: AnyAgent) -> list[str]:
     """The lines in an agent's box."""
     gate = [f"gate: {agent.gate.type}"] if agent.gate else []
-    return [safe(agent.title), _facts(agent)[0], *gate]
+    return [" ".join(safe(agent.title).split()), _facts(agent)[0], *gate]
 
 
 def mermaid(pipeline: Pipeline) -> str:
@@ -167,4 +167,4 @@ def dot(pipeline: Pipeline) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+    return text.replace("\\", "\\\\").replace('"', '\\"')

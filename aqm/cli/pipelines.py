@@ -51,9 +51,7 @@ def agents(doorway: Doorway, pipeline: str | None, form: str | None) -> None:
 @click.option("--strict", is_flag=True, help="Warnings are errors, too.")
 @json_option
 @pass_doorway
-def validate(
-    doorway: Doorway, path: Path | None, pipeline: str | None, strict: bool, as_json: bool
-) -> int:
+def validate(doorway: Doorway, path: Path | None, pipeline: str | None, strict: bool, as_json: bool) -> int:
     """Find what is wrong in pipeline files: PATH, or all of the project's."""
     if path and pipeline:
         raise click.UsageError("give a path or --pipeline, not both")

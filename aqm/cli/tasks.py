@@ -64,12 +64,23 @@ def _waiting(number: int) -> str:
 
 
 @command("list", "aqm list", "aqm list --filter failed --search login", "aqm list --limit 5 --json")
-@click.option("--filter", "filter_", type=click.Choice([str(word) for word in TaskStatus]), metavar="STATUS",
-              help=f"Only tasks in this status: {', '.join(TaskStatus)}.")
+@click.option(
+    "--filter",
+    "filter_",
+    type=click.Choice([str(word) for word in TaskStatus]),
+    metavar="STATUS",
+    help=f"Only tasks in this status: {', '.join(TaskStatus)}.",
+)
 @click.option("--pipeline", metavar="NAME", help="Only tasks of this pipeline.")
 @click.option("--search", metavar="TEXT", help="Only tasks whose text has this in it.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, metavar="N",
-              help="At most so many.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="At most so many.",
+)
 @click.option("--after", metavar="CURSOR", help="Go on behind an earlier page: its `next`.")
 @json_option
 @pass_doorway

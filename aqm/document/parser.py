@@ -6,16 +6,16 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aqm.document.nodes import Mapping, Node, Place, Plain, Scalar, Sequence
 from aqm.errors import PipelineError
 
 if TYPE_CHECKING:
-    from yaml.error import Mark, MarkedYAMLError
+    from yaml.error import MarkedYAMLError
     from yaml.events import Event, ScalarEvent
 
-__all__ = ["MOST_ALIASES", "MOST_BYTES", "MOST_DEPTH", "MOST_VALUES", "parse"]
+__all__ = ["MOST_ALIASES", "MOST_BYTES", "MOST_DEPTH", "MOST_VALUES", "parse", "value_of"]
 
 MOST_BYTES = 256 * 1024
 MOST_DEPTH = 20
@@ -95,11 +95,11 @@ class _Open:
     key: str | None = None
     size: int = 1
 
-    def below(self, file: str, mark: Mark) -> Place:
-        """The place of the next value."""
+    @property
+    def next_at(self) -> str:
+        """The path of the next value."""
         step: str | int = len(self.items) if self.entries is None else self.key or ""
-        at = self.place.inside(step).at if step != "" else self.place.at
-        return Place(file, mark.line + 1, mark.column + 1, at)
+        return self.place.inside(step).at if step != "" else self.place.at
 
 
 class _Builder:
@@ -134,10 +134,9 @@ class _Builder:
         return self.root
 
     def _at(self, event: Event) -> Place:
-        mark = event.start_mark
-        if self.open:
-            return self.open[-1].below(self.file, mark)
-        return Place(self.file, mark.line + 1, mark.column + 1)
+        mark: Any = event.start_mark
+        at = self.open[-1].next_at if self.open else ""
+        return Place(self.file, mark.line + 1, mark.column + 1, at)
 
     def _begin(self, event: Event, *, is_mapping: bool) -> None:
         place = self._at(event)
@@ -264,7 +263,7 @@ def _resolved(event: ScalarEvent, place: Place) -> Scalar:
     tag = event.tag
     if tag in (None, "!"):
         if event.implicit[0]:
-            value = _value_of(text)
+            value = value_of(text)
     elif tag != _TAG + "str":
         value = _tagged(place, str(tag), text)
     return Scalar(value, place, text, style)
@@ -279,13 +278,13 @@ def _tagged(place: Place, tag: str, text: str) -> Plain:
         "null": (type(None),),
     }
     wanted = types.get(tag.removeprefix(_TAG))
-    value = _value_of(text)
+    value = value_of(text)
     if wanted is None or (isinstance(value, bool) and bool not in wanted) or not isinstance(value, wanted):
         _refuse_tag(place, tag)
     return value
 
 
-def _value_of(text: str) -> Plain:
+def value_of(text: str) -> Plain:
     """An unquoted scalar: only `true` and `false` are booleans, and dates stay text."""
     if text in _NULLS:
         return None

@@ -68,12 +68,9 @@ def _of_bounds(type_: str, name: str, value: object, context: Mapping[str, Any])
 
 
 def _add(name: str, model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    field = next((f for m in _models_at(model, loc[:-1]) for n, f in _fields(m).items() if n == loc[-1]), None)
-    return f"add it: {field.description[0].lower()}{field.description[1:]}" if _says(field) else f"add {name}"
-
-
-def _says(field: Any) -> bool:
-    return field is not None and bool(field.description)
+    fields = [_fields(each).get(str(loc[-1])) for each in _models_at(model, loc[:-1])]
+    said = next((field.description for field in fields if field and field.description), "")
+    return f"add it: {said[0].lower()}{said[1:].rstrip('.')}" if said else f"add {name}"
 
 
 def _shown(value: object) -> str:

@@ -69,18 +69,23 @@ class Transport(memory.Transport):
 
     Channel = _Channel
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
         seen = _bell.count
         try:
-            self.cycle.get(self._deliver)
+            self._look()
         except Empty:
             _bell.wait(seen, timeout)
             self._deliver_or_time_out()
 
+    def _look(self) -> None:
+        """Deliver one message, the queues taking turns; Empty when there is none."""
+        assert self.cycle is not None
+        self.cycle.get(self._deliver)
+
     def _deliver_or_time_out(self) -> None:
         """One more look, so that a ring without a message (the end) gives the consumer its say."""
         try:
-            self.cycle.get(self._deliver)
+            self._look()
         except Empty:
             raise TimeoutError from None
 
@@ -98,6 +103,7 @@ class Embedded:
 
     def start(self, worker: Callable[[], Worker]) -> None:
         register(self.app, worker)
+        self.app.set_default()  # the pool's threads ask for the current app when they run a message
         self._controller = WorkController(
             app=self.app,
             pool_cls="threads",

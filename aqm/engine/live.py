@@ -39,7 +39,7 @@ def unpack(line: bytes) -> Live | None:
     try:
         fields = json.loads(line)
         return _KINDS[fields.pop("kind")](**fields)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -33,6 +33,6 @@ SETTINGS: dict[str, Any] = {
 def register(app: Celery, worker: Callable[[], Worker]) -> None:
     """Define the messages on `app`; `worker` gives what this process holds, once it runs."""
 
-    @app.task(name=RUN_TURN, bind=True)
+    @app.task(name=RUN_TURN, bind=True, shared=False)  # of this app alone: tests open several
     def _run_turn(self: Any, turn: int) -> None:
         run_turn(worker(), turn, self.request.id)

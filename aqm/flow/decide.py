@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from aqm.flow.decision import Again, Decision, Fail, HandOff, Hold, Judge, Requeue
-from aqm.flow.gate import Verdict, verdict
+from aqm.flow.gate import Verdict, verdict, verdict_problem
 from aqm.flow.outcome import Answer, Failure, FailureClass, Outcome, Treatment
 from aqm.flow.routing import route
 from aqm.flow.state import TurnKind
@@ -51,7 +51,7 @@ def _after_judge(
 ) -> Decision:
     found = verdict(answer.text, answer.fields)
     if found is None and turn.repairs == 0:
-        return Judge(repair=answer.text)
+        return Judge(repair=verdict_problem(answer.text, answer.fields))
     decided = found or Verdict(approved=False, reason=UNREADABLE)
     if not decided.approved and stage.rejections >= _gate(agent).max_retries:
         times = stage.rejections + 1

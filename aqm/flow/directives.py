@@ -33,7 +33,7 @@ _AGENT = re.compile(ID_PATTERN)
 _CHUNK = re.compile(r"[Cc]-([0-9]{1,6})", re.ASCII)
 # C0 and C1 (with ESC, DEL and a lone CR), line separators, bidirectional overrides, half characters.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_PLACEHOLDER = re.compile(r"<[^<>]*>|\[[^\[\]]*\]|\{[^{}]*\}")
+_PLACEHOLDER = re.compile(r"<[^<>]*>|\[[^\[\]]*\]|\{{1,2}[^{}]*\}{1,2}")
 
 _Found = tuple[str, Any]  # the directive's word, and what it says
 
@@ -97,7 +97,8 @@ def _directive(line: str, agree: str) -> _Found | None:
         return None
     match word:
         case "VOTE":
-            return (word, _same(_vote_of(line), agree)) if found.value else None
+            vote = _vote_of(line)
+            return (word, _same(vote, agree)) if vote else None
         case "HUMAN_INPUT" | "CHUNK_ADD":
             return (word, found.value) if _says_something(found.value) else None
         case "HANDOFF":
@@ -137,7 +138,8 @@ def _vote_of(line: str) -> str:
     value = found.value.rstrip(BLANK + ENDS).strip(BLANK + "*_")
     if len(value) > 2 and value[0] == value[-1] == "`":
         value = value[1:-1]
-    return f"VOTE: {_words(value)}"
+    words = _words(value)
+    return f"VOTE: {words}" if words else ""
 
 
 def _words(text: str) -> str:

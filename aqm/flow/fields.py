@@ -1,14 +1,18 @@
-"""What conditions can look at: the fields of an answer, and what its declared `output` finds wrong with them."""
+"""What conditions can look at: the fields of an answer, and what keeps them from a declared `output`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from aqm.flow.lines import Keyed, keyed
 from aqm.flow.prose import lines_of, read_prose
 from aqm.flow.strict_json import MAX_DEPTH, clean_object, read_object
+
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError
 
 __all__ = ["fields", "problems"]
 
@@ -22,9 +26,8 @@ _SHOWN = 300  # characters of a problem
 def fields(
     text: str, structured: Mapping[str, Any] | None = None, declared: bool = False
 ) -> Mapping[str, Any]:
-    """The fields of an answer, first that applies: the CLI's structured output, the last fenced `json` block that
-    is an object, and, unless the agent has a declared output, lines `key: value`. A declared output may also be
-    the whole answer.
+    """The fields of an answer, first that applies: the CLI's structured output, the last fenced `json` block
+    that is an object, lines `key: value`. A `declared` output may be the whole answer, and is never in lines.
 
     The text is read when a field is first asked for, because most pipelines never ask.
     """
@@ -40,9 +43,12 @@ class _Fields(Mapping[str, Any]):
 
     @cached_property
     def _read(self) -> dict[str, Any]:
-        if self._declared:
-            return read_object(self._text) or _last_block(self._text) or {}
-        return _last_block(self._text) or _lines(self._text)
+        found = read_object(self._text) if self._declared else None
+        if found is None:
+            found = _last_block(self._text)
+        if found is None:
+            found = {} if self._declared else _lines(self._text)
+        return found
 
     def __getitem__(self, name: str) -> Any:
         return self._read[name]
@@ -98,11 +104,7 @@ def problems(value: object, schema: Mapping[str, Any]) -> list[str]:
 
     Patterns are matched in linear time, and references to other documents are refused.
     """
-    from jsonschema_rs import (
-        RegexOptions,
-        ValidationError,
-        validator_for,
-    )  # 0.02 s, and few agents declare one
+    from jsonschema_rs import RegexOptions, validator_for  # 0.02 s, and few agents declare an output
 
     clean = clean_object(value) if isinstance(value, Mapping) else None
     if clean is None:
@@ -111,16 +113,12 @@ def problems(value: object, schema: Mapping[str, Any]) -> list[str]:
         return [f"the schema holds more than {_MOST_REFERENCES} references"]
     try:
         validator = validator_for(dict(schema), pattern_options=RegexOptions(), retriever=_refuse)
-        found = [
-            _told(error)
-            for error, _ in zip(validator.iter_errors(clean), range(_MOST_PROBLEMS), strict=False)
-        ]
-    except (ValidationError, ValueError) as error:
+        return [_told(error) for error in islice(validator.iter_errors(clean), _MOST_PROBLEMS)]
+    except ValueError as error:
         return [f"the schema cannot be used: {error!s:.{_SHOWN}}"]
-    return found
 
 
-def _told(error: Any) -> str:
+def _told(error: ValidationError) -> str:
     place = ".".join(str(step) for step in error.instance_path)
     return f"{place or 'the object'}: {error.message}"[:_SHOWN]
 
@@ -133,5 +131,5 @@ def _references(schema: object) -> int:
     return 0
 
 
-def _refuse(uri: str) -> Any:
+def _refuse(uri: str) -> NoReturn:
     raise ValueError("references to other documents are not read")

@@ -16,7 +16,7 @@ _START = r" {0,3}(?:(?:[-*+]|[0-9]{1,9}[.)]) {1,4})?(?P<open>[*_]{0,3})"
 _KEYED = re.compile(
     _START + r"(?P<word>[A-Za-z][A-Za-z0-9_-]{0,63}?)(?P<shut>[*_]{0,3})[ \t]{0,3}:(?P<rest>.*)", re.ASCII
 )
-_MARKED = re.compile(_START + r"(?P<rest>.*)")
+_MARKED = re.compile(_START + r"(?P<rest>[^ \t].*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +50,4 @@ def keyed(line: str) -> Keyed | None:
 def unmarked(line: str) -> str:
     """The line without its list mark and the emphasis around it; code marks quote, and stay."""
     match = _MARKED.fullmatch(line) if len(line) <= LONGEST else None
-    return match["rest"].strip(BLANK + "*_") if match else ""
+    return match["rest"].rstrip(BLANK + "*_") if match else ""

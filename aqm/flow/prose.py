@@ -27,13 +27,13 @@ MAX_LINES = 20_000
 _DEEPEST = 8  # blocks nested deeper than this are skipped
 
 _CODE_SPAN = re.compile(r"(?<![`\\])(`{1,3})(?!`)[^`]+\1(?!`)")
-_TAG = re.compile(r"<[a-zA-Z/!?][^<>`]*>")
+_TAG = re.compile(r"</?[a-zA-Z](?:[^<>`\"']|\"[^<>`\"]*\"|'[^<>`']*')*>|<!--[^<>`-]*-->")
 _LINK = re.compile(r"\[[^\[\]<`]*\]")
 _STRUCK = re.compile(r"~~[^~]+~~")
 _OPENS = re.compile(r"`|~~|\[|<[a-zA-Z/!?]")
 _CLOSES = re.compile(r"`|~~|\]|>")
 _DEFINES = re.compile(r"[ \t*+0-9.)-]*\[")
-_ELEMENT = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9_-]{0,40})(?=[\s/>]|$)")
+_ELEMENT = re.compile(r"<(?P<shut>/?)(?P<name>[a-zA-Z][a-zA-Z0-9_-]{0,40})(?=[\s/>]|$)|<!--|-->")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +100,26 @@ def _reader() -> MarkdownIt:
 
 
 def _tokens(text: str) -> list[Token]:
-    """The blocks of the text, each with its place; without those inside block quotes."""
+    """The blocks of the text, each with its place; of a block quote only its start."""
     kept: list[Token] = []
     quotes = 0
     for token in _parse(_reader(), text):
+        if not quotes:
+            kept.append(token)
         if token.type.startswith("blockquote"):
             quotes += token.nesting
-        elif not quotes:
-            kept.append(token)
     return kept
 
 
 def _parse(reader: MarkdownIt, text: str) -> list[Token]:
+    """A fault of the reader must not stop a task: of what it cannot read, nothing counts. One was found: with
+    no end to the last line, it fails on a quoted list item that opens a processing instruction.
+    """
     tokens: list[Token] = []
-    reader.block.parse(text, reader, {}, tokens)
+    try:
+        reader.block.parse(text + "\n", reader, {}, tokens)
+    except (IndexError, RuntimeError):
+        return []
     return tokens
 
 
@@ -138,20 +144,18 @@ def _is_paragraph(token: Token) -> bool:
 
 
 def _enclosed(lines: Sequence[str], blocks: Iterable[_Block], cut: bool) -> list[bool]:
-    """For each line whether it stands between a tag and its closing tag on a later line."""
+    """For each line whether it stands between a tag and its closing tag on a later line, or in a comment."""
     opened: dict[str, list[int]] = {}
     depth = [0] * (len(lines) + 1)
     for block in blocks:
         for number in range(block.start, block.end):
-            for closing, name in _ELEMENT.findall(lines[number]):
-                starts = opened.setdefault(name.lower(), [])
-                if not closing:
+            for tag in _ELEMENT.finditer(lines[number]):
+                starts = opened.setdefault((tag["name"] or "").lower(), [])
+                if tag.group() != "-->" and not tag["shut"]:
                     starts.append(number)
-                elif starts and starts[-1] < number:
-                    depth[starts.pop() + 1] += 1
+                elif starts and (start := starts.pop()) < number:
+                    depth[start + 1] += 1
                     depth[number] -= 1
-                elif starts:
-                    starts.pop()
     if cut:  # the closing tags may be in what is not read
         for start in (number for starts in opened.values() for number in starts):
             depth[start + 1] += 1

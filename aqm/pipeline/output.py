@@ -12,7 +12,15 @@ __all__ = ["MOST_SCHEMAS", "Flaw", "as_json_schema", "flaws"]
 MOST_SCHEMAS = 500
 TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
 
-_SCHEMA_WORDS = ("$schema", "$ref", "allOf", "anyOf", "oneOf", "enum", "const")  # no field is called like this
+_SCHEMA_WORDS = (
+    "$schema",
+    "$ref",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "enum",
+    "const",
+)  # no field is called like this
 _LISTS_OF_SCHEMAS = ("allOf", "anyOf", "oneOf")
 _MAPS_OF_SCHEMAS = ("properties", "$defs", "definitions")
 _SCHEMAS = ("items", "additionalProperties", "not")
@@ -74,7 +82,9 @@ def flaws(schema: Mapping[str, Any]) -> Iterator[Flaw]:
         open_.extend(_inside(path, each))
 
 
-def _inside(path: tuple[str | int, ...], schema: Mapping[str, Any]) -> Iterator[tuple[tuple[Any, ...], object]]:
+def _inside(
+    path: tuple[str | int, ...], schema: Mapping[str, Any]
+) -> Iterator[tuple[tuple[Any, ...], object]]:
     for word in _SCHEMAS:
         if word in schema:
             yield (*path, word), schema[word]
@@ -86,10 +96,14 @@ def _inside(path: tuple[str | int, ...], schema: Mapping[str, Any]) -> Iterator[
             yield from (((*path, word, number), each) for number, each in enumerate(schema[word]))
 
 
-def _of_one(path: tuple[str | int, ...], schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Flaw]:
+def _of_one(
+    path: tuple[str | int, ...], schema: Mapping[str, Any], root: Mapping[str, Any]
+) -> Iterator[Flaw]:
     for word, value in schema.items():
         if word not in _ALL:
-            yield Flaw((*path, word), f"{word!r} is no word of JSON Schema that is checked", did_you_mean(word, _ALL))
+            yield Flaw(
+                (*path, word), f"{word!r} is no word of JSON Schema that is checked", did_you_mean(word, _ALL)
+            )
             continue
         wrong = _wrong(word, value, root)
         if wrong:
@@ -104,7 +118,9 @@ def _of_required(path: tuple[str | int, ...], schema: Mapping[str, Any]) -> Iter
     for number, name in enumerate(required):
         if isinstance(name, str) and name not in properties:
             cure = did_you_mean(name, properties)
-            yield Flaw((*path, "required", number), f"{name!r} is required, and no such field is described", cure)
+            yield Flaw(
+                (*path, "required", number), f"{name!r} is required, and no such field is described", cure
+            )
 
 
 def _wrong(word: str, value: object, root: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -150,7 +166,10 @@ def _wrong_pattern(value: object) -> tuple[str, str] | None:
     try:
         SchemaValidator(core_schema.str_schema(pattern=value))
     except SchemaError:
-        return f"the pattern {value!r:.80} cannot be read", "use a plain regular expression without look-around"
+        return (
+            f"the pattern {value!r:.80} cannot be read",
+            "use a plain regular expression without look-around",
+        )
     return None
 
 
@@ -160,4 +179,8 @@ def _wrong_reference(value: object, root: Mapping[str, Any]) -> tuple[str, str] 
     found: object = root
     for step in value[2:].split("/"):
         found = found.get(step) if isinstance(found, Mapping) else None
-    return None if isinstance(found, Mapping) else (f"$ref {value!r:.80} leads nowhere", "describe it under $defs")
+    return (
+        None
+        if isinstance(found, Mapping)
+        else (f"$ref {value!r:.80} leads nowhere", "describe it under $defs")
+    )

@@ -91,14 +91,16 @@ def _command(value: Any) -> Any:
         return value
     if isinstance(value, list | tuple) and value and all(isinstance(word, str) for word in value):
         return tuple(value)
-    raise _wrong("must be a command line, or a list of words", 'write  run: make test  or  run: ["make", "test"]')
+    raise _wrong(
+        "must be a command line, or a list of words", 'write  run: make test  or  run: ["make", "test"]'
+    )
 
 
 def _fields(value: Any) -> Any:
     return as_json_schema(value) if isinstance(value, dict) else value
 
 
-Scalar = Annotated[str | bool | int | float, BeforeValidator(_scalar), Field(union_mode="left_to_right")]
+Scalar = Annotated[str | bool | int | float, Field(union_mode="left_to_right"), BeforeValidator(_scalar)]
 Targets = Annotated[tuple[str, ...], BeforeValidator(_targets), Field(strict=False, min_length=1)]
 Command = Annotated[str | tuple[str, ...], BeforeValidator(_command)]
 Join = Annotated[Literal["all", "any"] | int, BeforeValidator(_join)]
@@ -210,9 +212,7 @@ class _Common(Spec):
     name: str = Field("", description="Shown to people; the title-cased id when left out.")
     handoffs: tuple[Handoff, ...] = Field((), description="Who comes next.", strict=False)
     gate: Gate | None = Field(None, description="A check after (or before) the work.")
-    join: Join | None = Field(
-        None, description="Wait for a fan-out's branches: all, any, or so many."
-    )
+    join: Join | None = Field(None, description="Wait for a fan-out's branches: all, any, or so many.")
     on_branch_failure: Literal["wait", "cancel"] = Field(
         "wait", description="What the branches of this agent's fan-out do when one of them fails."
     )

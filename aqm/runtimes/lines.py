@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["LINE_LIMIT", "LINES_LIMIT", "HeadTail", "Lines", "Pieces", "TooMuch", "clean", "one_line", "parse"]
+__all__ = ["HeadTail", "Lines", "Pieces", "TooMuch", "clean", "one_line", "parse"]
 
 LINE_LIMIT = 4 * 1024 * 1024  # bytes of one line that are kept
 LINES_LIMIT = 1_000_000  # lines of one turn; more is a flood

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import select
-import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import Protocol
 
 from aqm.runtimes import tree
 from aqm.runtimes.base import Stop
 from aqm.runtimes.lines import HeadTail, TooMuch
-from aqm.runtimes.tree import MARK, Protection, Tree, protection
+from aqm.runtimes.spawn import Command, Ending, NotStarted, start
+from aqm.runtimes.tree import Tree, protection
 
-__all__ = ["Command", "Ending", "Enough", "Exit", "Sink", "find", "protection", "run"]
+__all__ = ["Command", "Ending", "Enough", "Exit", "Sink", "protection", "run"]
 
 GRACE = 5.0  # seconds from TERM to KILL
 LINGER = 15.0  # seconds of silence that a CLI may spend after its final event
@@ -33,18 +30,6 @@ _PIPE_HOLDS = 1024 * 1024  # what a pipe can hold at most by default rules
 _BACKGROUND = 0.5  # a turn that lasted so many seconds may have left something behind on purpose
 
 
-class Ending(StrEnum):
-    EXITED = "exited"
-    TIMEOUT = "timeout"
-    IDLE = "idle"
-    STOPPED = "stopped"
-    ENOUGH = "enough"  # the reader of its output has seen that it will come to nothing
-    FLOOD = "flood"
-    MISSING = "missing"
-    UNSTARTABLE = "unstartable"
-    DISK_FULL = "disk_full"
-
-
 class Enough(Exception):
     """Raised by a sink: the process may end, its output is of no more use."""
 
@@ -54,21 +39,6 @@ class Sink(Protocol):
 
     def feed(self, chunk: bytes) -> None: ...
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What to start, and its limits in seconds and bytes. `mark` must be unique to the turn."""
-
-    argv: tuple[str, ...]
-    cwd: Path
-    env: Mapping[str, str]
-    mark: str
-    stdin: bytes = b""
-    wall: float = 600.0
-    idle: float = 300.0
-    keep: int = ERRORS_KEPT  # of its stdout, for Exit.stdout
-    protection: Protection = "group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +58,7 @@ def run(
     out: Sink,
     err: Sink | None = None,
     *,
-    said_all: Callable[[], bool] = bool,
+    said_all: Callable[[], bool] = lambda: False,
 ) -> Exit:
     """Run the command to its end, in the calling thread; when this returns its whole tree has gone.
 
@@ -97,65 +67,20 @@ def run(
     """
     if stop:
         return Exit(Ending.STOPPED, why=stop.reason)
-    lifeline = os.pipe() if command.protection == "namespace" else None
+    lifeline: tuple[int, ...] = ()
     try:
-        process = _start(command, lifeline)
-        if isinstance(process, Exit):
-            return process
+        lifeline = _pipe() if command.protection == "namespace" else ()
+        process = start(command, lifeline)
         turn = _Turn(command, process, stop, out, err, said_all)
         try:
             return turn.play()
         finally:
             turn.close()
+    except NotStarted as reason:
+        return Exit(reason.ending, why=str(reason))
     finally:
-        for end in lifeline or ():
+        for end in lifeline:
             os.close(end)
-
-
-def find(program: str, path: str | None, cwd: Path) -> str | None:
-    """Where the program is, as the CLI's own PATH and workspace say."""
-    if os.sep in program:
-        return shutil.which(cwd / program)
-    return shutil.which(program, path=path or os.defpath)
-
-
-def _start(command: Command, lifeline: tuple[int, int] | None) -> subprocess.Popen[bytes] | Exit:
-    program = find(command.argv[0], command.env.get("PATH"), command.cwd)
-    if program is None:
-        return Exit(Ending.MISSING, why=f"there is no program {command.argv[0]!r} on this host's PATH")
-    argv: tuple[str, ...] = (program, *command.argv[1:])
-    try:
-        if lifeline:
-            argv = tree.in_namespace(argv, lifeline[0])
-        return subprocess.Popen(
-            argv,
-            cwd=command.cwd,
-            env={**command.env, MARK: command.mark},
-            stdin=subprocess.PIPE if command.stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
-            pass_fds=lifeline[:1] if lifeline else (),
-        )
-    except (OSError, ValueError) as error:
-        return _not_started(command, error)
-
-
-def _not_started(command: Command, error: OSError | ValueError) -> Exit:
-    program, number = command.argv[0], getattr(error, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return Exit(Ending.DISK_FULL, why=f"the disk is full: {program} cannot be started")
-    if not command.cwd.is_dir():
-        return Exit(Ending.UNSTARTABLE, why=f"the workspace {command.cwd} is not there")
-    if number == errno.E2BIG:
-        size = max(len(os.fsencode(word)) for word in command.argv)
-        why = f"an argument of {program} is too long for this system ({size:,} bytes)"
-    elif isinstance(error, ValueError):
-        why = f"an argument of {program} holds a NUL"
-    else:
-        why = f"{program} cannot be started: {error.strerror or error}"
-    return Exit(Ending.UNSTARTABLE, why=why)
 
 
 class _Turn:
@@ -173,7 +98,6 @@ class _Turn:
         self.command, self.process, self.stop, self.said_all = command, process, stop, said_all
         self.tree = Tree(process.pid, command.protection, command.mark)
         self.kept_out, self.kept_err = HeadTail(command.keep), HeadTail(ERRORS_KEPT)
-        self.sinks: dict[int, tuple[HeadTail, Sink | None]] = {}
         self.todo: dict[int, Callable[[int], None]] = {}
         self.poll = select.poll()
         self.unsent = memoryview(command.stdin)
@@ -181,25 +105,33 @@ class _Turn:
         self.ending, self.why = Ending.EXITED, ""
         self.kill_at: float | None = None  # set once it has been asked to end
         self.leave_at: float | None = None  # set once it has been killed
-        self.gone = self.deaf = self.swept = False
+        self.gone = self.deaf = False
+        self.wake_end = -1
         self.own: list[int] = []  # file descriptors besides the process's own pipes
-        self._open(out, err)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self.sinks = {
+            process.stdout.fileno(): (self.kept_out, out),
+            process.stderr.fileno(): (self.kept_err, err),
+        }
 
-    def _open(self, out: Sink, err: Sink | None) -> None:
-        process = self.process
-        assert process.stdout and process.stderr  # both are pipes
-        for pipe, kept, sink in ((process.stdout, self.kept_out, out), (process.stderr, self.kept_err, err)):
-            self.sinks[pipe.fileno()] = (kept, sink)
-            self._watch(pipe.fileno(), select.POLLIN, self._read)
-        self.wake_read, self.wake_write = os.pipe()
-        self.own += (self.wake_read, self.wake_write)
-        os.set_blocking(self.wake_write, False)
-        self._watch(self.wake_read, select.POLLIN, self._woken)
+    @property
+    def total(self) -> int:
+        return self.kept_out.total + self.kept_err.total
+
+    def _open(self) -> None:
+        for fd in self.sinks:
+            self._watch(fd, select.POLLIN, self._read)
         self._watch_exit()
+        wake_read, self.wake_end = _pipe()
+        self.own += (wake_read, self.wake_end)
+        os.set_blocking(self.wake_end, False)
+        self._watch(wake_read, select.POLLIN, self._woken)
         self.stop.on_set(self._wake)
-        if process.stdin:
-            self._watch(process.stdin.fileno(), select.POLLOUT, self._write)
-            self._write(process.stdin.fileno())  # a short prompt fits the pipe: done before any wait
+        if self.process.stdin:
+            fd = self.process.stdin.fileno()
+            self._watch(fd, select.POLLOUT, self._write)
+            self._write(fd)  # a short prompt fits the pipe: done before any wait
 
     def _watch(self, fd: int, events: int, what: Callable[[int], None]) -> None:
         os.set_blocking(fd, False)
@@ -212,32 +144,29 @@ class _Turn:
 
     def _watch_exit(self) -> None:
         try:
-            pidfd = os.pidfd_open(self.process.pid)
+            fd = os.pidfd_open(self.process.pid)
         except (AttributeError, OSError):  # macOS, an old kernel, or a seccomp filter
-            fd, self_end = os.pipe()
-            self.own.append(fd)
-            threading.Thread(target=_tell_exit, args=(self.process.pid, self_end), daemon=True).start()
-        else:
-            fd = pidfd
-            self.own.append(fd)
+            fd, its_end = _pipe()
+            threading.Thread(target=_tell_exit, args=(self.process.pid, its_end), daemon=True).start()
+        self.own.append(fd)
         self.poll.register(fd, select.POLLIN)
         self.todo[fd] = self._exited
 
     # What the loop waits for ---------------------------------------------------------------------
 
     def play(self) -> Exit:
-        while not self.gone:
+        self._open()
+        while not self.gone and (self.leave_at is None or time.monotonic() < self.leave_at):
             for fd, _ in self.poll.poll(self._patience()):
-                what = self.todo.get(fd)
-                if what:
-                    what(fd)
+                if fd in self.todo:
+                    self.todo[fd](fd)
             self._mind_limits(time.monotonic())
-            if self.leave_at is not None and time.monotonic() >= self.leave_at:
-                break
-        self._finish()
-        return Exit(
-            self.ending, self.process.returncode, self.kept_out.text(), self.kept_err.text(), self.why
-        )
+        for fd, (_, sink) in self.sinks.items():
+            self._drain(fd)
+            self._hand_on(sink)
+        self._sweep()
+        code = self.process.returncode
+        return Exit(self.ending, code, self.kept_out.text(), self.kept_err.text(), self.why)
 
     def _read(self, fd: int) -> None:
         try:
@@ -250,14 +179,26 @@ class _Turn:
         self.heard = time.monotonic()
         kept, sink = self.sinks[fd]
         kept.add(chunk)
-        if sink and not self.deaf:
-            self._feed(sink, chunk)
-        if self.kept_out.total + self.kept_err.total > FLOOD:
+        self._hand_on(sink, chunk)
+        if self.total > FLOOD:
             self._flood(f"it printed more than {FLOOD // 2**20} MB")
 
-    def _feed(self, sink: Sink, chunk: bytes) -> None:
+    def _drain(self, fd: int) -> None:
+        """Read what the pipe still holds; no more, for something else may go on writing into it."""
+        before, limit = -1, self.total + _PIPE_HOLDS
+        while fd in self.todo and before < self.total < limit:
+            before = self.total
+            self._read(fd)
+
+    def _hand_on(self, sink: Sink | None, chunk: bytes | None = None) -> None:
+        """Feed the sink, or close it."""
+        if sink is None or self.deaf:
+            return
         try:
-            sink.feed(chunk)
+            if chunk is None:
+                sink.close()
+            else:
+                sink.feed(chunk)
         except Enough as enough:
             self.deaf = True
             self._end(Ending.ENOUGH, str(enough))
@@ -282,7 +223,7 @@ class _Turn:
 
     def _wake(self) -> None:
         with suppress(BlockingIOError):
-            os.write(self.wake_write, b"!")
+            os.write(self.wake_end, b"!")
 
     def _woken(self, fd: int) -> None:
         with suppress(BlockingIOError):
@@ -327,7 +268,7 @@ class _Turn:
         if self.kill_at is None:
             self.ending, self.why = ending, why
             self.kill_at = time.monotonic() + GRACE
-            if grace:
+            if grace and not self.gone:
                 tree.terminate(self.tree)
         if not grace:
             self._kill()
@@ -337,45 +278,35 @@ class _Turn:
             tree.kill(self.tree)
             self.leave_at = time.monotonic() + GIVE_UP
 
-    # The end -------------------------------------------------------------------------------------
-
-    def _finish(self) -> None:
-        """Read what is still in the pipes, and see to it that nothing of the tree stays."""
-        for fd, (_, sink) in self.sinks.items():
-            limit = self.kept_out.total + self.kept_err.total + _PIPE_HOLDS
-            while fd in self.todo and self.kept_out.total + self.kept_err.total < limit:
-                before = self.kept_out.total + self.kept_err.total
-                self._read(fd)
-                if self.kept_out.total + self.kept_err.total == before:
-                    break
-            if sink and not self.deaf:
-                with suppress(Enough, TooMuch):
-                    sink.close()
-        self._sweep()
-
     def _sweep(self) -> None:
         """Without a namespace, look for what has left the process group; not after every instant turn,
         for a look at all processes costs milliseconds."""
+        if self.command.protection == "namespace":
+            return
         suspicious = self.kill_at is not None or any(fd in self.todo for fd in self.sinks)
-        if self.command.protection == "group" and not self.swept:
-            self.swept = True
-            if suspicious or time.monotonic() - self.began > _BACKGROUND:
-                tree.sweep(self.command.mark)
+        if suspicious or time.monotonic() - self.began > _BACKGROUND:
+            tree.sweep(self.command.mark)
 
     def close(self) -> None:
-        """Let go of everything; a tree that still lives (a sink has raised) is killed."""
+        """Let go of everything; a tree that still lives is killed (a sink has raised)."""
         self.stop.on_set(None)
         if not self.gone:
-            self.kill_at = self.kill_at or 0.0
+            self.kill_at = 0.0
             tree.kill(self.tree)
             self._sweep()
             _wait_aside(self.process)
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             if pipe:
-                with suppress(OSError):
-                    pipe.close()
+                pipe.close()
         for fd in self.own:
             os.close(fd)
+
+
+def _pipe() -> tuple[int, int]:
+    try:
+        return os.pipe()
+    except OSError as error:
+        raise NotStarted(Ending.UNSTARTABLE, f"this process can open no pipe: {error.strerror}") from None
 
 
 def _tell_exit(pid: int, pipe_end: int) -> None:
@@ -386,6 +317,6 @@ def _tell_exit(pid: int, pipe_end: int) -> None:
 def _wait_aside(process: subprocess.Popen[bytes]) -> None:
     """Wait for a killed process; one that hangs in the kernel is waited for in a thread of its own."""
     try:
-        process.wait(GIVE_UP)
+        process.wait(0.5)
     except subprocess.TimeoutExpired:
         threading.Thread(target=process.wait, daemon=True).start()

@@ -121,7 +121,9 @@ def _write(file: Path, text: str) -> bool:
 
 def templates() -> tuple[Template, ...]:
     """The pipelines that come with aqm, `default` first."""
-    names = sorted((file.stem for file in _TEMPLATES.glob("*.yaml")), key=lambda name: (name != "default", name))
+    names = sorted(
+        (file.stem for file in _TEMPLATES.glob("*.yaml")), key=lambda name: (name != "default", name)
+    )
     return tuple(Template(name, _about(name)) for name in names)
 
 

@@ -22,7 +22,7 @@ from aqm.engine.worker import Worker as Hands
 from aqm.errors import AqmError, ConflictError
 from aqm.flow.event import Event, EventKind
 from aqm.flow.state import AttemptStatus, TaskStatus
-from aqm.runtimes import names
+from aqm.runtimes import RUNTIMES
 from aqm.runtimes.base import Host, Live
 from aqm.service.project import Project
 from aqm.service.store import Store, open_store
@@ -65,7 +65,7 @@ class Worker:
         self._log = _log_to(self._project)
         self._name = identity()
         settings = self._project.settings
-        self._embedded = Embedded(names(), settings.slots)
+        self._embedded = Embedded(RUNTIMES, settings.slots)
         self._hands = Hands(
             database=self._store.database,
             name=self._name,

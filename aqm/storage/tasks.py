@@ -41,6 +41,7 @@ _COLUMNS = (
     tasks.c.live_branches,
     tasks.c.events,
     tasks.c.error_class,
+    tasks.c.input,
 )
 _LOCK = select(*_COLUMNS).where(tasks.c.id == bindparam("task")).with_for_update()
 _LOCK_OF_TURN = (
@@ -82,6 +83,7 @@ class LockedTask:
     run_stages: int
     live_branches: int
     events: int
+    input: str
     at: float
     error_class: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)
@@ -172,6 +174,7 @@ def _hold(connection: Connection, query: Any, values: dict[str, Any]) -> Iterato
         run_stages=row.run_stages,
         live_branches=row.live_branches,
         events=row.events,
+        input=row.input,
         at=now(connection),
         error_class=row.error_class,
     )
@@ -210,6 +213,7 @@ def add(connection: Connection, new: NewTask, at: float) -> LockedTask:
         run_stages=0,
         live_branches=0,
         events=0,
+        input=new.input,
         at=at,
     )
 

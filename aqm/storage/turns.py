@@ -67,6 +67,7 @@ class Claim:
     opener: int | None
     input: str
     output: str | None
+    task_input: str
     frozen: str
     policy: str
 
@@ -160,6 +161,7 @@ def claim(connection: Connection, task: LockedTask, turn: int, worker: str, leas
         opener=row.opener,
         input=row.input,
         output=row.output,
+        task_input=task.input,
         frozen=task.frozen,
         policy=task.policy,
     )

@@ -16,7 +16,17 @@ from aqm.cli.ending import exit_code
 from aqm.errors import ConflictError, NotFoundError, ProjectError
 
 NAMES = [name for section in COMMANDS.values() for name in section]
-HEAVY = {"rich", "pydantic", "pydantic_settings", "sqlalchemy", "celery", "kombu", "yaml", "jinja2", "alembic"}
+HEAVY = {
+    "rich",
+    "pydantic",
+    "pydantic_settings",
+    "sqlalchemy",
+    "celery",
+    "kombu",
+    "yaml",
+    "jinja2",
+    "alembic",
+}
 
 
 def call(*words: str) -> Result:

@@ -10,7 +10,8 @@ from aqm.pipeline.spec import Pipeline
 
 def pipeline(*agents: dict[str, Any], **rest: Any) -> Pipeline:
     ids = [agent["id"] for agent in agents]
-    return Pipeline.model_validate({"agents": [{"runtime": "claude"} | agent for agent in agents], "own": ids, **rest})
+    whole = [{"type": "agent", "runtime": "claude"} | agent for agent in agents]
+    return Pipeline.model_validate({"agents": whole, "own": ids, **rest})
 
 
 def team() -> Pipeline:
@@ -65,7 +66,11 @@ def test_mermaid_has_a_box_for_each_agent_and_a_labelled_arrow_for_each_rule() -
 
 def test_mermaid_cannot_be_left_by_a_label_or_an_id() -> None:
     hostile = pipeline(
-        {"id": "end", "name": 'x"] --> y\n<img src=x>', "handoffs": [{"to": "a--b", "condition": 'v == "a;`b"'}]},
+        {
+            "id": "end",
+            "name": 'x"] --> y\n<img src=x>',
+            "handoffs": [{"to": "a--b", "condition": 'v == "a;`b"'}],
+        },
         {"id": "a--b"},
     )
     text = mermaid(hostile)
@@ -85,17 +90,18 @@ def test_dot_quotes_what_is_foreign() -> None:
 
 
 def test_auto_to_anybody_has_an_arrow_to_each_agent() -> None:
-    of = pipeline({"id": "a", "handoffs": [{"to": "*", "condition": "auto"}]}, {"id": "b"}, entry_point="auto")
+    of = pipeline(
+        {"id": "a", "handoffs": [{"to": "*", "condition": "auto"}]}, {"id": "b"}, entry_point="auto"
+    )
     assert '    n1 -->|"auto"| n1\n    n1 -->|"auto"| n2' in mermaid(of)
     assert "starts with an agent chosen for the task" in drawn(of)
     assert "  → *  when auto" in drawn(of)
 
 
 def test_a_session_shows_who_takes_part() -> None:
+    of = pipeline({"id": "a"}, {"id": "b"})
     session = {"id": "talk", "type": "session", "participants": ["a", "b"], "max_rounds": 4}
-    of = Pipeline.model_validate(
-        {"agents": [{"id": "a", "runtime": "claude"}, {"id": "b", "runtime": "codex"}, session], "own": ["a", "b", "talk"]}
-    )
+    of = Pipeline.model_validate({"agents": [*of.agents, session], "own": ["a", "b", "talk"]})
     assert "talk  session of a, b · at most 4 rounds" in drawn(of)
     assert graph_json(of, "x")["agents"][2]["participants"] == ["a", "b"]
 

@@ -9,12 +9,14 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from aqm import runtimes
 from aqm.flow.outcome import Answer, Failure, FailureClass, Outcome, Usage
-from aqm.runtimes import RUNTIMES
 from aqm.runtimes.base import Host, Live, Prompt, Stop, Text, ToolFinished, ToolStarted
+from aqm.runtimes.tree import protection
 from tests.cli_real.install import CLAUDE
 from tests.cli_real.processes import alive_with
 from tests.standin.scenario import (
@@ -39,20 +41,24 @@ class Turns:
 
     def __init__(self, standin: StandIn, environ: Mapping[str, str], workspace: Path) -> None:
         self.standin = standin
-        self.host = Host(environ=environ)
+        self.host = Host(environ=environ, protection=protection())
         self.prompt = Prompt(
-            text="do the work", workspace=workspace, permissions="edit", mark=uuid.uuid4().hex
+            text="do the work",
+            workspace=workspace,
+            permissions="edit",
+            timeout=60.0,
+            mark=uuid.uuid4().hex,
         )
         self.heard: list[Live] = []
         self.seconds = 0.0
 
     def run(self, stop: Stop | None = None, **changes: object) -> Outcome:
         began = time.monotonic()
-        outcome = RUNTIMES["claude"].run(
+        outcome = runtimes.load("claude").run(
             replace(self.prompt, **changes),  # type: ignore[arg-type]
             self.host,
             self.heard.append,
-            stop or Stop(),
+            Stop() if stop is None else stop,  # an unset Stop is false
         )
         self.seconds = time.monotonic() - began
         return outcome
@@ -86,7 +92,7 @@ def claude(
 
 
 def test_the_version_is_the_one_that_this_suite_was_written_for(claude: Callable[..., Turns]) -> None:
-    probe = RUNTIMES["claude"].probe(claude(Say("")).host)
+    probe = runtimes.load("claude").probe(claude(Say("")).host)
     assert (probe.found, probe.version) == (True, CLAUDE.version)
 
 
@@ -94,14 +100,16 @@ def test_an_answer_comes_with_its_usage_and_a_conversation_that_goes_on(claude: 
     turns = claude(Say("first", tokens=Tokens(input=100, output=20, cached=50)), Say("second"))
     first = turns.answer(text="remember the word tulip", system="You are terse.")
     assert first.text == "first"
-    assert replace(first.usage, cost_usd=None) == Usage(input=100, cached=50, output=20)
+    assert replace(first.usage, cost_usd=None) == Usage(input=150, cached=50, output=20, reasoning=0)
     assert "remember the word tulip" in turns.asked()
     assert "You are terse." in turns.asked()
 
     second = turns.answer(text="which word?", conversation=first.conversation)
     assert (second.text, second.conversation) == ("second", first.conversation)
     assert "tulip" in turns.asked()
-    assert replace(second.usage, cost_usd=None) == Usage(input=12, cached=0, output=5), "not the sum of both"
+    assert replace(second.usage, cost_usd=None) == Usage(input=12, cached=0, output=5, reasoning=0), (
+        "not the sum of both"
+    )
 
 
 def test_a_tool_call_writes_a_file_into_the_workspace(claude: Callable[..., Turns], workspace: Path) -> None:
@@ -147,20 +155,41 @@ def test_a_refusal_is_told_at_once(claude: Callable[..., Turns], status: int, ki
     assert turns.seconds < 10, "the CLI's own retries are switched off: ours know more"
 
 
+@pytest.fixture(params=["namespace", "group"])
+def held(request: pytest.FixtureRequest) -> str:
+    """How the turn's processes are held together: both ways, where this host has both."""
+    if request.param == "namespace" and protection() == "group":
+        pytest.skip("this host gives no PID namespace")
+    return str(request.param)
+
+
 @pytest.mark.parametrize("reply", [Hang(), Stall("so far")], ids=["hang", "stall"])
-def test_silence_is_ended_and_leaves_no_process(claude: Callable[..., Turns], reply: Reply) -> None:
+def test_silence_is_ended_and_leaves_no_process(
+    claude: Callable[..., Turns], reply: Reply, held: Literal["namespace", "group"]
+) -> None:
     turns = claude(reply)
+    turns.host = replace(turns.host, protection=held)
     turns.fail(FailureClass.IDLE, idle_timeout=3.0)
     assert 3.0 <= turns.seconds <= 10.0
     assert alive_with(turns.prompt.mark) == []
 
 
-def test_a_cancelled_turn_ends_and_leaves_no_process(claude: Callable[..., Turns]) -> None:
-    turns, stop = claude(Hang()), Stop()
-    threading.Timer(2.0, stop.set, ["cancelled by a test"]).start()
-    seen: list[str] = []
-    threading.Timer(1.8, lambda: seen.extend(alive_with(turns.prompt.mark))).start()
-    turns.fail(FailureClass.CANCELLED, stop=stop)
-    assert turns.seconds < 9.0
-    assert seen, "the mark was in the CLI's environment while it ran"
+def test_a_cancelled_turn_ends_with_all_that_its_tools_started(
+    claude: Callable[..., Turns], held: Literal["namespace", "group"]
+) -> None:
+    command = "setsid sleep 600 >/dev/null 2>&1 & echo in the background"
+    turns, stop = claude(RunCommand(command), Hang()), Stop()
+    turns.host = replace(turns.host, protection=held)
+    before: list[str] = []
+
+    def cancel() -> None:
+        before.extend(alive_with(turns.prompt.mark))
+        stop.set("cancelled by a test")
+
+    canceller = threading.Timer(3.0, cancel)
+    canceller.start()
+    turns.fail(FailureClass.CANCELLED, stop=stop, permissions="run")
+    canceller.join()
+    assert turns.seconds < 10.0
+    assert any("sleep 600" in command for command in before), before
     assert alive_with(turns.prompt.mark) == []
