@@ -50,7 +50,7 @@ class Hands:
         self._sweep = Sweep(self.worker)
 
     def start(self) -> None:
-        for thread in (self._heartbeat, self._watchdog, self._sweep):
+        for thread in (self._heartbeat, self._watchdog, self._sweep, self.worker.feed):
             thread.start()
 
     def drain(self) -> None:
@@ -59,7 +59,7 @@ class Hands:
 
     def close(self) -> None:
         self.worker.running.wait_idle(8)
-        for thread in (self._sweep, self._heartbeat, self._watchdog):
+        for thread in (self._sweep, self._heartbeat, self._watchdog, self.worker.feed):
             thread.end()
         self.worker.database.close()
 

@@ -6,24 +6,17 @@ from collections.abc import Iterator
 from typing import Any, assert_never
 
 from aqm.cli.terminal import Part, Screen, cut, safe
+from aqm.flow.start import first_agent
+from aqm.pipeline.graph import targets
 from aqm.pipeline.spec import Agent, AnyAgent, Gate, Handoff, Pipeline, Session
 
 __all__ = ["dot", "graph_json", "graph_lines", "mermaid"]
 
-_ANY = "*"  # `auto` may name any agent
-
-
-def _targets(pipeline: Pipeline, handoff: Handoff) -> tuple[str, ...]:
-    return pipeline.ids if _ANY in handoff.to else handoff.to
-
 
 def _entry(pipeline: Pipeline) -> str:
     """In a sentence: which agent a task starts at."""
-    if pipeline.entry_point == "auto":
-        return "an agent chosen for the task"
-    from aqm.flow.start import first_agent
-
-    return first_agent(pipeline)
+    auto = pipeline.entry_point == "auto"
+    return "an agent chosen for the task" if auto else first_agent(pipeline)
 
 
 def _gate(gate: Gate) -> str:
@@ -124,7 +117,7 @@ def _edges(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
     for agent in pipeline.agents:
         for handoff in agent.handoffs:
             label = "" if handoff.condition == "always" else cut(handoff.condition, 60)
-            for target in _targets(pipeline, handoff):
+            for target in targets(pipeline, handoff):
                 yield agent.id, target, label
 
 

@@ -29,10 +29,10 @@ def agents(doorway: Doorway, pipeline: str | None, form: str | None) -> None:
     """Show who hands on to whom, with gates and conditions."""
     from aqm.cli import graph
     from aqm.cli.printing import print_json
-    from aqm.service.pipelines import load_pipeline, pipeline_name
+    from aqm.service.pipelines import load_pipeline
 
     project = doorway.project()
-    name = pipeline_name(project, pipeline)
+    name = pipeline or project.settings.default_pipeline
     loaded = load_pipeline(project, name, {}, required=False)
     match form:
         case "mermaid":

@@ -84,7 +84,9 @@ def _attempt(attempt: AttemptView) -> dict[str, Any]:
 
 
 def _error(error: TaskError | None) -> dict[str, str] | None:
-    return error and {"class": error.kind, "message": error.message, "cure": error.cure}
+    if error is None:
+        return None
+    return {"class": error.kind, "message": error.message, "cure": error.cure}
 
 
 def log_json(entry: LogEntry) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,16 @@ import click
 from aqm.cli.command import command, json_option
 from aqm.cli.doorway import Doorway, pass_doorway
 from aqm.cli.ending import DONE
+from aqm.cli.terminal import Screen
 from aqm.errors import UsageError
 from aqm.flow.state import Priority
 
 if TYPE_CHECKING:
-    from aqm.cli.terminal import Screen
+    from aqm.cli.preparing import Wish
+    from aqm.pipeline.resolve import Loaded
     from aqm.service.project import Project
 
-__all__ = ["resume", "run"]
+__all__ = ["played", "resume", "run"]
 
 _SCRIPT = click.option(
     "--script",
@@ -36,7 +37,7 @@ _SCRIPT = click.option(
     'aqm run "Add JWT authentication"',
     'aqm run "Fix the login bug" --agent developer --priority high',
     "aqm run - < issue.md",
-    'aqm run "Translate the docs" --pipeline triage -p language=de --detach',
+    'aqm run "Write the release notes" --pipeline solo -p version=2.0 --detach',
 )
 @click.argument("text")
 @click.option("--agent", metavar="ID", help="Start with this agent.")
@@ -49,7 +50,7 @@ _SCRIPT = click.option(
     show_default=True,
     help="Which task comes first when several wait.",
 )
-@click.option("--parallel", is_flag=True, hidden=True, help="Accepted; branches always run in parallel.")
+@click.option("--parallel", is_flag=True, hidden=True, help="Accepted; there is nothing to switch on.")
 @click.option("--detach", is_flag=True, help="Work in the background: print the task's id and return.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say what would run; start nothing.")
 @_SCRIPT
@@ -68,21 +69,26 @@ def run(
     script: Path | None,
     as_json: bool,
 ) -> int:
-    """Give the agents a task and watch them. TEXT says what to do; - reads it from stdin.
+    """Give the agents a task and watch them.
 
-    Ctrl-C stops the agents and leaves the task so that `aqm resume` can go on with it.
+    TEXT says what to do; - reads it from stdin. Ctrl-C stops the agents and leaves the task so that
+    `aqm resume` can go on with it. Ends with 0 when the task is completed, 1 when it failed, 3 when it
+    waits, 4 when it was cancelled.
     """
-    from aqm.cli.preparing import Plan, prepared
-    from aqm.service.tasks import open_tasks, submit
+    from aqm.cli.consent import consented
+    from aqm.cli.preparing import Wish, checked
 
-    project = doorway.project()
-    given = _given(params)
-    plan = prepared(doorway, project, Plan(pipeline, agent, given, script))
+    wish = Wish(pipeline, agent, _given(params), script)
     words = _text(text)
+    project = doorway.project()
+    wish, loaded = checked(doorway, project, wish)
     if dry_run:
-        ...
-    waiting = open_tasks(project)
-    raise NotImplementedError
+        return _rehearsed(doorway, project, wish, loaded, as_json)
+    if script is None and project.settings.script is None:
+        project = consented(doorway, project, loaded.pipeline, agent)
+    if detach:
+        return _detached(doorway, project, words, wish, Priority(priority), as_json)
+    return played(doorway, project, words, wish, Priority(priority), as_json)
 
 
 def _text(text: str) -> str:
@@ -101,3 +107,116 @@ def _given(params: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"-p {param}: a parameter is given as NAME=VALUE.")
         given[name.strip()] = value
     return given
+
+
+def _rehearsed(doorway: Doorway, project: Project, wish: Wish, loaded: Loaded, as_json: bool) -> int:
+    from aqm.cli.consent import refusals
+    from aqm.cli.graph import graph_json, graph_lines
+    from aqm.cli.printing import print_json
+
+    name = wish.pipeline or project.settings.default_pipeline
+    pipeline = loaded.pipeline
+    if as_json:
+        print_json(doorway.out, graph_json(pipeline, name) | {"params": dict(pipeline.params)})
+        return DONE
+    graph_lines(doorway.out, pipeline, name)
+    doorway.out.line()
+    for key, value in pipeline.params.items():
+        doorway.out.line((f"{key} = {value}", "dim"))
+    if wish.script is None and project.settings.script is None:
+        for agent, refusal in refusals(pipeline, project.settings, wish.agent):
+            doorway.out.line(
+                (f"consent needed: {refusal.setting}", "yellow"), f" ({agent}: {refusal.message})"
+            )
+    doorway.out.line("Nothing was started.")
+    return DONE
+
+
+def _detached(
+    doorway: Doorway, project: Project, text: str, wish: Wish, priority: Priority, as_json: bool
+) -> int:
+    from aqm.cli.background import start_worker
+    from aqm.cli.printing import print_json, task_json
+    from aqm.service.tasks import submit
+
+    task = submit(
+        project,
+        text,
+        pipeline=wish.pipeline,
+        agent=wish.agent,
+        params=wish.params or {},
+        priority=priority,
+        own=False,
+    )
+    environ = dict(doorway.environ) | ({"AQM_SCRIPT": str(wish.script)} if wish.script else {})
+    start_worker(project.root, task.id, environ)
+    if as_json:
+        print_json(doorway.out, task_json(task))
+    else:
+        doorway.out.line(task.id)
+        doorway.err.line((f"watch it:  {doorway.hint(f'aqm logs -f {task.id}')}", "dim"))
+    return DONE
+
+
+def played(
+    doorway: Doorway, project: Project, text: str, wish: Wish, priority: Priority, as_json: bool = False
+) -> int:
+    """Submit the task and work on it here until it rests."""
+    from aqm.cli.interrupt import Interrupts
+    from aqm.cli.watching import finished, watched
+    from aqm.service.host import host_of
+    from aqm.service.tasks import open_tasks, submit
+
+    host = host_of(doorway.environ, project.settings, wish.script)
+    waiting = open_tasks(project)
+    with Interrupts() as interrupts:
+        task = submit(
+            project,
+            text,
+            pipeline=wish.pipeline,
+            agent=wish.agent,
+            params=wish.params or {},
+            priority=priority,
+            own=True,
+        )
+        screen = _progress(doorway, as_json)
+        screen.line((task.id, "bold"), f"  {task.description}")
+        if waiting:
+            older = "1 older task waits" if waiting == 1 else f"{waiting} older tasks wait"
+            doorway.err.line((f"{older} for a worker: {doorway.hint('aqm resume')}", "yellow"))
+        watched(doorway, project, host, task.id, interrupts, screen)
+    return finished(doorway, project, [task.id], interrupts.caught, as_json)
+
+
+def _progress(doorway: Doorway, as_json: bool) -> Screen:
+    """Where the live view goes. With --json stdout has only the JSON: a person may still watch stderr."""
+    if not as_json:
+        return doorway.out
+    return doorway.err if doorway.err.interactive else Screen(Path(os.devnull).open("w"))
+
+
+@command("resume", "aqm resume", "aqm resume T-4F2A9C")
+@click.argument("id", required=False)
+@_SCRIPT
+@json_option
+@pass_doorway
+def resume(doorway: Doorway, id: str | None, script: Path | None, as_json: bool) -> int:
+    """Go on with tasks that wait for a worker: this one, or all of the project.
+
+    Ends when they are done, or wait for something else. Ctrl-C leaves them as `aqm run` does.
+    """
+    from aqm.cli.interrupt import Interrupts
+    from aqm.cli.watching import finished, watched
+    from aqm.service.host import host_of
+    from aqm.service.running import adopt
+
+    project = doorway.project()
+    host = host_of(doorway.environ, project.settings, script)
+    with Interrupts() as interrupts:
+        tasks = adopt(project, id)
+        if not tasks:
+            doorway.out.line("No task waits for a worker.")
+            return DONE
+        alone = tasks[0] if len(tasks) == 1 else None
+        watched(doorway, project, host, alone, interrupts, _progress(doorway, as_json))
+    return finished(doorway, project, tasks, interrupts.caught, as_json)

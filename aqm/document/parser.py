@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from yaml.error import MarkedYAMLError
     from yaml.events import Event, ScalarEvent
 
-__all__ = ["MOST_ALIASES", "MOST_BYTES", "MOST_DEPTH", "MOST_VALUES", "parse", "value_of"]
+__all__ = ["MOST_ALIASES", "MOST_BYTES", "MOST_DEPTH", "MOST_VALUES", "is_text", "parse", "value_of"]
 
 MOST_BYTES = 256 * 1024
 MOST_DEPTH = 20
@@ -40,13 +40,17 @@ _CURES = (
 )
 
 
+def is_text(text: str) -> bool:
+    """Whether every database and every CLI can take it."""
+    return not _UNFIT.search(text)
+
+
 def parse(text: str, file: str = "") -> Node:
     """The document in `text`; PipelineError with the one fault that stopped the reading."""
     start = Place(file, 1, 1)
     if len(text) > MOST_BYTES or len(text.encode("utf-8", "replace")) > MOST_BYTES:
         _refuse(start, f"the file is larger than {MOST_BYTES // 1024} KB", "split it, and use imports")
-    unfit = _UNFIT.search(text)
-    if unfit:
+    if unfit := _UNFIT.search(text):
         line = text.count("\n", 0, unfit.start()) + 1
         _refuse(Place(file, line), f"the character {unfit[0]!r} is not text", "save the file as UTF-8")
     import yaml  # 20 ms that only readers of documents pay
@@ -257,7 +261,7 @@ def _refuse_tag(place: Place, tag: str) -> NoReturn:
 
 def _resolved(event: ScalarEvent, place: Place) -> Scalar:
     text, style = event.value, event.style or ""
-    if _UNFIT.search(text):
+    if not is_text(text):
         _refuse(place, "the text holds a NUL or half a character", "remove the escape")
     value: Plain = text
     tag = event.tag

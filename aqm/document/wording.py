@@ -35,7 +35,7 @@ def sentence(error: ErrorDetails, name: str, model: type[BaseModel]) -> tuple[st
             known = _QUOTED.findall(str(context.get("expected", "")))
             return f"{name} cannot be {_shown(value)}", did_you_mean(str(value), known)
         case "string_type":
-            return f"{name} must be text, not {kind(value)}", _quoted(value)
+            return f"{name} must be text, not {kind(value)}", _quoted(value, name)
         case "bool_type":
             return f"{name} must be true or false, not {_shown(value)}", _boolean(value)
         case "int_type" | "int_from_float":
@@ -54,11 +54,11 @@ def sentence(error: ErrorDetails, name: str, model: type[BaseModel]) -> tuple[st
 def _of_bounds(type_: str, name: str, value: object, context: Mapping[str, Any]) -> tuple[str, str]:
     match type_:
         case "greater_than_equal":
-            return f"{name} must be at least {context['ge']}, not {value}", ""
+            return f"{name} must be at least {context['ge']:g}, not {value}", ""
         case "greater_than":
-            return f"{name} must be more than {context['gt']}, not {value}", ""
+            return f"{name} must be more than {context['gt']:g}, not {value}", ""
         case "less_than_equal":
-            return f"{name} must be at most {context['le']}, not {value}", ""
+            return f"{name} must be at most {context['le']:g}, not {value}", ""
         case "string_pattern_mismatch":
             cure = "start with a letter or _, then letters, digits, _ and -"
             return f"{name} cannot be {_shown(value)}", cure
@@ -79,7 +79,9 @@ def _shown(value: object) -> str:
     return kind(value)
 
 
-def _quoted(value: object) -> str:
+def _quoted(value: object, name: str) -> str:
+    if name == "id":
+        return "begin it with a letter"
     if isinstance(value, bool):
         return f'put it in quotes: "{str(value).lower()}"'
     return f'put it in quotes: "{value}"' if isinstance(value, int | float) else ""

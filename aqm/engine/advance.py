@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an attempt ended: with which outcome, on which prompt (its SHA-256, and what it was made of as JSON),
-    run by which message. `lost` is an end that somebody else declares, because the worker is gone."""
+    """How an attempt ended: with which outcome, on which prompt (its SHA-256, and as JSON what it was made
+    of), run by which message. `lost` is an end that somebody else declares, because the worker is gone."""
 
     turn: int
     attempt: str
@@ -44,8 +44,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What a decision needs, and what it led to; read outside the writing transaction, because the texts never
-    change and the fence is checked again inside."""
+    """What was read for a decision, and what it led to."""
 
     pipeline: Pipeline
     policy: Policy
@@ -127,8 +126,7 @@ def _record(
     )
     apply(closing, read.decision)
     task.save(connection)
-    rung = bells.take(connection, worker.owner, worker.window, task.at)
-    return rung
+    return bells.take(connection, worker.owner, worker.window, task.at)
 
 
 def _end_attempt(

@@ -185,8 +185,7 @@ def _tell_verdict(closing: Closing, verdict: Verdict | None) -> None:
 
 
 def _seconds(closing: Closing) -> float:
-    started = closing.running.stage_started_at or closing.task.at
-    return round(max(closing.task.at - started, 0.0), 3)
+    return round(max(closing.task.at - closing.running.stage_started_at, 0.0), 3)
 
 
 def open_stage(

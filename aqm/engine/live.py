@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from aqm.runtimes.base import Live, Notice, Text, Thinking, ToolFinished, ToolStarted
 
-__all__ = ["LiveFile", "pack", "tail", "unpack"]
+__all__ = ["LiveFeed", "LiveFile", "pack", "tail", "unpack"]
+
+log = logging.getLogger(__name__)
 
 CAP = 1_000_000  # bytes of live text kept per attempt; the whole answer is a blob later
 COALESCE = 0.02  # seconds: pieces of text that come closer together travel as one
@@ -44,25 +48,26 @@ def unpack(line: bytes) -> Live | None:
 
 
 class LiveFile:
-    """Takes one attempt's live events; coalesces its text; removes its file at the end."""
+    """Takes one attempt's live events, and tells them coalesced to the listener and to its file.
 
-    def __init__(self, path: Path | None, listener: Callable[[Live], None]) -> None:
-        self._path, self._listener = path, listener
+    The file is there while the turn runs, for other processes to tail; a turn that ends before the feed has
+    come round once needs none.
+    """
+
+    def __init__(self, path: Path | None, listener: Callable[[Live], None], feed: LiveFeed) -> None:
+        self._path, self._listener, self._feed = path, listener, feed
         self._file: BinaryIO | None = None
         self._room = CAP
-        self._lock = threading.Lock()
-        self._held: Text | Thinking | None = None
-        self._pieces: list[str] = []
-        self._since = 0.0
-        self._timer: threading.Timer | None = None
+        self._pending: list[Live] = []
+        self._adding = threading.Lock()
+        self._flushing = threading.Lock()
 
     def __call__(self, live: Live) -> None:
-        with self._lock:
-            if isinstance(live, Text | Thinking):
-                self._gather(live)
-                return
-            self._flush()
-            self._emit(live)
+        with self._adding:
+            self._pending.append(live)
+            first = len(self._pending) == 1
+        if first:
+            self._feed.wake(self)
 
     def __enter__(self) -> Self:
         return self
@@ -73,53 +78,29 @@ class LiveFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._lock:
-            self._flush()
-            if self._file:
+        with self._flushing:
+            self._tell(write=self._file is not None)
+            if self._file is not None:
                 self._file.close()
                 self._file = None
-        if self._path:
-            with suppress(OSError):
+                assert self._path is not None
                 self._path.unlink(missing_ok=True)
+            self._path = None
 
-    def _gather(self, live: Text | Thinking) -> None:
-        """The first piece after a pause goes out at once; those that follow closely wait a moment."""
-        if self._held is not None and type(self._held) is not type(live):
-            self._flush()
-        now = time.monotonic()
-        if self._held is None and now - self._since > COALESCE:
-            self._since = now
-            self._emit(live)
-            return
-        self._held = live
-        self._pieces.append(live.text)
-        if self._timer is None:
-            self._timer = threading.Timer(COALESCE, self._late)
-            self._timer.daemon = True
-            self._timer.start()
+    def flush(self) -> None:
+        with self._flushing:
+            self._tell(write=self._path is not None)
 
-    def _late(self) -> None:
-        with self._lock:
-            self._timer = None
-            self._flush()
+    def _tell(self, *, write: bool) -> None:
+        with self._adding:
+            pending, self._pending = self._pending, []
+        for live in _joined(pending):
+            self._listener(live)
+            if write:
+                self._write(pack(live))
 
-    def _flush(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._held is None:
-            return
-        whole = type(self._held)("".join(self._pieces))
-        self._held, self._pieces = None, []
-        self._since = time.monotonic()
-        self._emit(whole)
-
-    def _emit(self, live: Live) -> None:
-        self._listener(live)
-        if self._path is None:
-            return
-        line = pack(live)
-        if len(line) > self._room:
+    def _write(self, line: bytes) -> None:
+        if len(line) > self._room or self._path is None:
             return
         self._room -= len(line)
         with suppress(OSError):  # a full disk must not end a turn for the sake of its echo
@@ -127,6 +108,53 @@ class LiveFile:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self._path.open("ab", buffering=0)
             self._file.write(line)
+
+
+class LiveFeed(threading.Thread):
+    """One thread of a process that passes on what its turns say, every 20 ms while any says something."""
+
+    def __init__(self) -> None:
+        super().__init__(name="aqm-live", daemon=True)
+        self._spoken: list[LiveFile] = []
+        self._changed = threading.Condition()
+        self._over = False
+
+    def wake(self, file: LiveFile) -> None:
+        with self._changed:
+            self._spoken.append(file)
+            self._changed.notify()
+
+    def end(self) -> None:
+        with self._changed:
+            self._over = True
+            self._changed.notify()
+
+    def run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._spoken or self._over)
+                if self._over:
+                    return
+            time.sleep(COALESCE)
+            with self._changed:
+                spoken, self._spoken = self._spoken, []
+            for file in spoken:
+                self._flush(file)
+
+    def _flush(self, file: LiveFile) -> None:
+        try:
+            file.flush()
+        except Exception:  # one listener that breaks silences no other turn
+            log.exception("Could not pass on live text", extra={"action": "live_failed"})
+
+
+def _joined(pending: list[Live]) -> Iterator[Live]:
+    """Pieces of text that follow each other, as one."""
+    for kind, group in groupby(pending, key=type):
+        if kind is Text or kind is Thinking:
+            yield kind("".join(live.text for live in group if isinstance(live, Text | Thinking)))
+        else:
+            yield from group
 
 
 def tail(path: Path, offset: int) -> Iterator[tuple[Live, int]]:

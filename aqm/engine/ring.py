@@ -1,5 +1,7 @@
-"""Rings bells: publishes what a committed transaction marked as due. A bell that is not heard is rung again by
-the sweep, so that nothing here may fail a turn."""
+"""Rings bells: publishes what a committed transaction marked as due.
+
+A bell that is not heard is rung again by the sweep, so that nothing here may fail a turn.
+"""
 
 from __future__ import annotations
 

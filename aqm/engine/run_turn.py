@@ -105,7 +105,7 @@ def _call(worker: Worker, claim: Claim, stop: Stop) -> tuple[Prepared | None, Ou
         def listen(live: Live) -> None:
             worker.on_live(claim, live)
 
-        with LiveFile(path, listen) as live:
+        with LiveFile(path, listen, worker.feed) as live:
             runtime = get(claim.runtime, worker.host)
             return prepared, runtime.run(prepared.prompt, worker.host, live, stop)
     except Exception as error:

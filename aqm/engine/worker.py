@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aqm.engine.live import LiveFeed
 from aqm.engine.running import Running
 from aqm.errors import AqmError
 from aqm.flow.event import Event
@@ -44,6 +45,7 @@ class Worker:
     lease: float = 30.0
     window: int = 16
     live_folder: Path | None = None
+    feed: LiveFeed = field(default_factory=LiveFeed)  # started by whoever runs turns with live text
     ring: Callable[[Sequence[Bell]], None] = _nothing
     on_events: Callable[[Sequence[Event]], None] = _nothing
     on_live: Callable[[Claim, Live], None] = _nothing

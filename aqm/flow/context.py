@@ -25,7 +25,9 @@ _FENCE = re.compile(r"[ \t]{0,3}(?:`{3,}|~{3,})")
 _MARKS = " \t#>*_`~=|-+"
 # What could pass for one of our own headings inside a stage's text.
 _OUR_HEADING = re.compile(
-    r"^([ \t]*)(#{1,6}[ \t]*(?:Stage[ \t]|Earlier stages|Your own earlier))", re.M | re.I
+    "(?:^|(?<=[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]))([ \t]*)"
+    r"(#{1,6}[ \t]*(?:Stage[ \t]|Earlier stages|Your own earlier))",
+    re.M | re.I,
 )
 
 
@@ -147,7 +149,7 @@ def _in_full(stage: Past) -> str:
     parts = [f"## Stage {stage.number} · {who} · {stage.status}"]
     if stage.verdict:
         decision = "approved" if stage.verdict.approved else "rejected"
-        parts.append(f"Gate: {decision}. {headline(stage.verdict.reason)}".rstrip(". ") + ".")
+        parts.append(f"Gate: {decision}: {headline(stage.verdict.reason)}".rstrip(": "))
     text = stage.headline if stage.text is None else stage.text
     parts.append(_OUR_HEADING.sub(r"\1\\\2", text.strip()) or "(no output)")
     return "\n\n".join(parts)

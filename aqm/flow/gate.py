@@ -41,7 +41,7 @@ JUDGE_SYSTEM = (
 
 _QUESTION = (
     "Below are a task and the work that was done on it. Decide whether the work does what the task asks, "
-    "completely and correctly.\n\nThe task:\n\n{{ input }}\n\nThe work:\n\n{{ output }}"
+    "completely and correctly.\n\nThe task:{{ input }}The work:{{ output or nothing }}"
 )
 _SHAPE = (
     "Answer with exactly one JSON object and nothing else, no text before or after it:\n\n"
@@ -99,14 +99,15 @@ def judge_text(gate: Gate, input: str, output: str) -> str:
     """The judge's message. Where the template names `input` and `output` they stand fenced, so that the work
     cannot pose as the question; a template that does not name `output` gets the work below it."""
     source = gate.prompt if gate.prompt.strip() else _QUESTION
-    values = {
-        "input": fenced(input, "task") if input else "",
-        "output": fenced(output, "work") if output else "",
-    }
-    asked = render(source, values).strip()
     if "output" not in variables(source):
-        asked = f"{asked}\n\nThe work:\n\n{fenced(output, 'work')}"
-    return f"{asked}\n\n{_SHAPE}"
+        source = f"{source}\n\nThe work:{{{{ output or nothing }}}}"
+    values = {"input": _apart(input, "task"), "output": _apart(output, "work"), "nothing": "\n\n(nothing)"}
+    return f"{render(source, values).strip()}\n\n{_SHAPE}"
+
+
+def _apart(text: str, name: str) -> str:
+    """On lines of its own, wherever the template puts it; nothing stays nothing, for a template that asks."""
+    return f"\n\n{fenced(text, name)}\n\n" if text else ""
 
 
 def judge_system(replacement: str | None = None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from aqm.flow.quoting import fenced
@@ -72,17 +72,17 @@ def render_prompt(agent: Agent, values: PromptValues) -> Rendered:
     source = agent.system_prompt
     if not source.strip():
         return Rendered(values.input)
-    rendered = render(source, _named(source, values))
+    rendered = render(source, _values(values))
     return Rendered(rendered) if "input" in read_names(source) else Rendered(values.input, rendered)
 
 
 def render_payload(handoff: Handoff, values: PayloadValues) -> str:
     """What the next agent gets as its input."""
-    return render(handoff.payload, _named(handoff.payload, values))
+    return render(handoff.payload, _values(values))
 
 
-def _named(source: str, values: PromptValues | PayloadValues) -> dict[str, object]:
-    return {name: getattr(values, name) for name in read_names(source) if hasattr(values, name)}
+def _values(values: PromptValues | PayloadValues) -> dict[str, object]:
+    return {each.name: getattr(values, each.name) for each in fields(values)}
 
 
 def with_output_request(text: str, schema: Mapping[str, Any]) -> str:
@@ -110,5 +110,5 @@ def handoff_repair_text(choices: Sequence[str], invalid: Sequence[str] = ()) -> 
     told = f"These lines name no agent:\n\n{fenced(chr(10).join(invalid), 'text')}\n\n" if invalid else ""
     return (
         f"Your answer does not say who comes next. {told}Choose among: {', '.join(choices)}. "
-        "Answer with one line, or with several names parted by commas:\n\nHANDOFF: name"
+        "Answer with one line, or with several names parted by commas:\n\nHANDOFF: <name>"
     )

@@ -58,9 +58,13 @@ class _Known:
         """Why no agent of that name can be meant, and the cure."""
         if name in self.sources.abstract:
             return "which is abstract", f"name an agent that extends {name}"
-        if name not in self.ids:
-            return "and there is no such agent", did_you_mean(name, self.ids - self.sources.abstract)
+        if name not in self.ids and self.sources.complete:
+            return "and there is no such agent", _near(name, self.ids - self.sources.abstract)
         return None
+
+
+def _near(name: str, ids: Collection[str]) -> str:
+    return did_you_mean(name, ids) or f"add an agent called {name}"
 
 
 # Handoffs and their conditions -------------------------------------------------------------------

@@ -213,6 +213,8 @@ def _kind(value: object) -> str:
 
 def _bounded(value: Any) -> Any:
     """A long text is looked at by its first and its last half million characters."""
+    if isinstance(value, Mapping):
+        return dict(value)  # CEL reads no other mappings
     if isinstance(value, str) and len(value) > MOST_TEXT:
         return value[: MOST_TEXT // 2] + "\n" + value[-MOST_TEXT // 2 :]
     return value

@@ -17,9 +17,14 @@ _OWN_KEYS = ("id", "abstract", "extends")  # never taken over
 
 @dataclass(slots=True)
 class Extension:
-    """Merges each agent with its ancestors once. `scope(file)` are the agents that a file can name."""
+    """Merges each agent with its ancestors once.
+
+    `scope(file)` are the agents that a file can name; where they are not `complete`, an unknown parent may be
+    one of the rest.
+    """
 
     scope: Callable[[str], Mapping[str, Written]]
+    complete: bool = True
     faults: list[Fault] = field(default_factory=list)
     done: dict[Place, MappingNode] = field(default_factory=dict)  # by where the agent stands
 
@@ -64,9 +69,13 @@ class Extension:
         if name is None:
             return None
         known = self.scope(agent.file)
+        if name not in known and not self.complete:
+            return None
         if name not in known:
             said = f"{agent.id or 'the agent'} extends {name!r}, and there is no such agent"
-            cure = did_you_mean(name, [one for one in known if one != agent.id])
+            cure = (
+                did_you_mean(name, [one for one in known if one != agent.id]) or f"add an agent called {name}"
+            )
             self.faults.append(agent.node.entries["extends"].place.fault(said, cure))
             return None
         parent = known[name]

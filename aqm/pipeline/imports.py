@@ -62,20 +62,19 @@ class Files:
     known: dict[str, File] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     outer: Mapping[str, Plain] = field(default_factory=dict)  # the values of the pipeline's own file
+    complete: bool = True  # False: a file could not be read, so that unknown names prove nothing
 
     def open(self, path: str) -> File:
         """The pipeline's own file, with all that it imports."""
         file = File(path)
-        text = self._text(path, Place(path))
+        text = self._text(path, Place(path), "check the name")
         return file if text is None else self._fill(file, text, ())
 
-    def _text(self, path: str, place: Place) -> str | None:
+    def _text(self, path: str, place: Place, cure: str) -> str | None:
         try:
             text = self.read(path)
         except FileNotFoundError:
-            self.faults.append(
-                place.fault(f"there is no file {path}", "check the name; it is relative to its file")
-            )
+            self.faults.append(place.fault(f"there is no file {path}", cure))
         except IsADirectoryError:
             self.faults.append(place.fault(f"{path} is a folder", "name a file, such as  team.yaml"))
         except PermissionError:
@@ -89,6 +88,7 @@ class Files:
         else:
             self.texts[path] = text
             return text
+        self.complete = False
         return None
 
     def _fill(self, file: File, text: str, importers: tuple[str, ...]) -> File:
@@ -97,6 +97,7 @@ class Files:
             root = parse(text, file.path)
         except PipelineError as error:
             self.faults += error.faults
+            self.complete = False
             return file
         agents = self._sections(file, root, importers)
         self._agents(file, agents, root)
@@ -113,6 +114,7 @@ class Files:
             return None
         file.params, faults = read_params(root.get("params"))
         self.faults += faults
+        self.complete = self.complete and not faults
         file.values, faults = in_force(file.params, self.given)
         self.faults += faults
         if not importers:
@@ -231,7 +233,7 @@ class Files:
                 place.fault(f"the pipeline is made of more than {MOST_FILES} files", "join some")
             )
             return None
-        text = self._text(path, place)
+        text = self._text(path, place, "check the name; it is relative to this file")
         return None if text is None else self._fill(File(path), text, importers)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from aqm.errors import did_you_mean
 
-__all__ = ["MOST_SCHEMAS", "Flaw", "as_json_schema", "flaws"]
+__all__ = ["MOST_REFERENCES", "MOST_SCHEMAS", "Flaw", "as_json_schema", "flaws"]
 
 MOST_SCHEMAS = 500
+MOST_REFERENCES = 20  # a chain of doubled references would take time that doubles with each
 TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
 
 _SCHEMA_WORDS = (
@@ -21,13 +23,22 @@ _SCHEMA_WORDS = (
     "enum",
     "const",
 )  # no field is called like this
-_LISTS_OF_SCHEMAS = ("allOf", "anyOf", "oneOf")
-_MAPS_OF_SCHEMAS = ("properties", "$defs", "definitions")
-_SCHEMAS = ("items", "additionalProperties", "not")
-_COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
+_LISTS_OF_SCHEMAS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_MAPS_OF_SCHEMAS = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
+_SCHEMAS = (
+    *("items", "contains", "additionalProperties", "propertyNames", "not", "if", "then", "else"),
+    *("unevaluatedItems", "unevaluatedProperties"),
+)
+_COUNTS = (
+    *("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"),
+    *("minContains", "maxContains"),
+)
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
-_TEXTS = ("title", "description", "format", "$schema", "$id", "$comment")
-_OTHERS = ("type", "required", "enum", "const", "pattern", "$ref", "uniqueItems", "default", "examples")
+_TEXTS = ("title", "description", "format", "pattern", "$ref", "$schema", "$comment")
+_OTHERS = (
+    *("type", "required", "enum", "const", "uniqueItems", "default", "examples", "dependentRequired"),
+    *("deprecated", "readOnly", "writeOnly", "contentEncoding", "contentMediaType"),
+)
 _ALL = (*_LISTS_OF_SCHEMAS, *_MAPS_OF_SCHEMAS, *_SCHEMAS, *_COUNTS, *_NUMBERS, *_TEXTS, *_OTHERS)
 
 
@@ -59,17 +70,38 @@ def _is_schema(value: Mapping[str, Any]) -> bool:
     return isinstance(properties, Mapping) and not isinstance(properties.get("type"), str)
 
 
-def flaws(schema: Mapping[str, Any]) -> Iterator[Flaw]:
+def flaws(schema: Mapping[str, Any]) -> list[Flaw]:
     """All that keeps `schema` from describing an object with fields."""
+    found = list(_flaws(schema))
+    if not found and not _is_usable(schema):
+        found.append(Flaw((), "output is no valid JSON Schema", "try it with a JSON Schema validator"))
+    return found
+
+
+def _is_usable(schema: Mapping[str, Any]) -> bool:
+    from jsonschema_rs import RegexOptions, validator_for  # 0.02 s, and few agents declare an output
+
+    try:
+        validator_for(dict(schema), pattern_options=RegexOptions())
+    except ValueError:
+        return False
+    return True
+
+
+def _flaws(schema: Mapping[str, Any]) -> Iterator[Flaw]:
     if schema.get("type", "object") != "object":
         yield Flaw(("type",), "output must be an object with fields", "write  type: object")
     if not schema.get("properties") and schema.get("additionalProperties") is False:
         yield Flaw((), "output names no field", "write  output: {field: {type: string}}")
     open_: list[tuple[tuple[str | int, ...], object]] = [((), schema)]
-    seen = 0
+    seen = references = 0
     while open_:
         path, each = open_.pop(0)
         seen += 1
+        references += isinstance(each, Mapping) and "$ref" in each
+        if references > MOST_REFERENCES:
+            yield Flaw(path, f"output holds more than {MOST_REFERENCES} references", "write schemas out")
+            return
         if seen > MOST_SCHEMAS:
             yield Flaw((), f"output holds more than {MOST_SCHEMAS} schemas", "ask for fewer fields")
             return
@@ -141,6 +173,8 @@ def _wrong(word: str, value: object, root: Mapping[str, Any]) -> tuple[str, str]
             return None if isinstance(value, Mapping) else (f"{w} must be a mapping", "")
         case w if w in _LISTS_OF_SCHEMAS:
             return None if isinstance(value, list) and value else (f"{w} must be a list of schemas", "")
+        case w if w in _TEXTS:
+            return None if isinstance(value, str) else (f"{w} must be text", "")
         case w if w in _COUNTS:
             fits = isinstance(value, int) and not isinstance(value, bool) and value >= 0
             return None if fits else (f"{w} must be a whole number from 0", "")
@@ -174,10 +208,10 @@ def _wrong_pattern(value: object) -> tuple[str, str] | None:
 
 
 def _wrong_reference(value: object, root: Mapping[str, Any]) -> tuple[str, str] | None:
-    if not isinstance(value, str) or not value.startswith("#/"):
+    if not isinstance(value, str) or not re.match("#(/|$)", value):
         return f"$ref cannot be {value!r:.80}", "refer inside this schema: #/$defs/name"
     found: object = root
-    for step in value[2:].split("/"):
+    for step in value.split("/")[1:]:
         found = found.get(step) if isinstance(found, Mapping) else None
     return (
         None

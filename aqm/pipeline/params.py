@@ -9,7 +9,7 @@ from typing import Any
 
 from aqm.document.nodes import Mapping as MappingNode
 from aqm.document.nodes import Node, Place, Plain, Scalar, kind
-from aqm.document.parser import parse, value_of
+from aqm.document.parser import is_text, parse, value_of
 from aqm.document.validation import validate
 from aqm.errors import Fault, PipelineError, did_you_mean
 from aqm.pipeline.references import REFERENCE, as_text
@@ -125,6 +125,8 @@ def _coerced(type_: str, given: object) -> Plain:
             text = as_text(given)
         case _:
             raise ValueError(f"must be a {type_}, not {kind(given)}")
+    if not is_text(text):
+        raise ValueError("holds a NUL or half a character")
     match type_:
         case "number":
             value = value_of(text.strip())

@@ -21,6 +21,7 @@ class Sources:
     ids: frozenset[str] = frozenset()
     abstract: frozenset[str] = frozenset()
     sessions: frozenset[str] = frozenset()
+    complete: bool = True  # False: a file could not be read, so that unknown ids prove nothing
     imported: frozenset[str] = frozenset()  # the ids that an import names
 
     def place(self, agent_id: str, *path: str | int) -> Place:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from aqm.document.model import Spec
 from aqm.document.wording import OWN_SENTENCE
 from aqm.pipeline.output import as_json_schema
 
@@ -106,19 +107,6 @@ Command = Annotated[str | tuple[str, ...], BeforeValidator(_command)]
 Join = Annotated[Literal["all", "any"] | int, BeforeValidator(_join)]
 
 
-class Spec(BaseModel):
-    """A mapping of the document: frozen, unknown keys refused, null read as "left out"."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_means_default(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            return {key: value for key, value in data.items() if value is not None}
-        return data
-
-
 class Param(Spec):
     """A value that the user of the pipeline may set."""
 
@@ -208,7 +196,7 @@ class Consensus(Spec):
 
 
 class _Common(Spec):
-    id: str = Field(pattern=ID_PATTERN, description="Unique in the pipeline.")
+    id: str = Field(pattern=ID_PATTERN, description="What other agents call it: letters, digits, _ and -.")
     name: str = Field("", description="Shown to people; the title-cased id when left out.")
     handoffs: tuple[Handoff, ...] = Field((), description="Who comes next.", strict=False)
     gate: Gate | None = Field(None, description="A check after (or before) the work.")

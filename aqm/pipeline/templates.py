@@ -26,6 +26,12 @@ __all__ = [
 
 MOST_OUTPUT = 10_000_000  # characters
 
+_CURES = (
+    ("expected 'end of print statement'", "close it with }}"),
+    ("expected 'end of statement block'", "close it with %}"),
+    ("Missing end of comment tag", "close it with #}"),
+    ("No filter named", "the filters of Jinja2 are known, but for random, urlize, xmlattr and pprint"),
+)
 _MARKS = ("{{", "{%", "{#")
 
 
@@ -99,7 +105,8 @@ def _compiled(source: str) -> _Compiled:
         return _compile(source)
     except TemplateSyntaxError as error:
         message = (error.message or "it cannot be read").rstrip(".")
-        raise TemplateError(f"the template cannot be read: {message}", line=error.lineno) from None
+        cure = next((cure for part, cure in _CURES if part in message), "")
+        raise TemplateError(f"the template cannot be read: {message}", line=error.lineno, cure=cure) from None
     except (RecursionError, MemoryError, SyntaxError):  # Python's own limits on nesting
         raise TemplateError("the template nests too deep", cure="split it") from None
 

@@ -49,8 +49,6 @@ class Codex:
     name = "codex"
     harmless: Mapping[str, bool] = {
         "--ephemeral": False,
-        "--image": True,
-        "-i": True,
         "--model": True,
         "-m": True,
         "-c model_reasoning_effort": True,

@@ -131,7 +131,7 @@ class _Play:
 
     def _say(self, text: str) -> None:
         self.said.begin_message()
-        for piece in self._pieces(text):
+        for piece in self._pieces(text.strip("\n")):
             self.said.say(piece)
 
     def _pieces(self, text: str) -> Iterator[str]:

@@ -97,7 +97,7 @@ class Worker:
         for task in mine:
             end_dead_attempts(self._hands, task)
         self._embedded.start(lambda: self._hands)
-        for thread in (self._heartbeat, self._watchdog, self._sweep):
+        for thread in (self._heartbeat, self._watchdog, self._sweep, self._hands.feed):
             thread.start()
 
     def __exit__(
@@ -107,7 +107,7 @@ class Worker:
             self.stop()
             self._hands.running.wait_idle(GRACE)
             self._embedded.stop()
-            for thread in (self._sweep, self._heartbeat, self._watchdog):
+            for thread in (self._sweep, self._heartbeat, self._watchdog, self._hands.feed):
                 thread.end()
             self._sweep.join(2)
             with self._store.database.writing() as connection:

@@ -295,7 +295,7 @@ def _stage(row: StageRow, tries: Sequence[AttemptRow]) -> StageView:
         gate="" if row.approved is None else ("approved" if row.approved else "rejected"),
         gate_reason=row.reason,
         headline=row.headline,
-        started_at=row.started_at,
+        started_at=min((attempt.started_at for attempt in tries), default=None),
         finished_at=row.finished_at,
         usage=_sum([attempt.usage for attempt in tries]),
         attempts=tuple(_attempt(attempt) for attempt in tries),

@@ -9,6 +9,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, func, select, updat
 
 from aqm.flow.outcome import Answer, Outcome, Usage
 from aqm.flow.state import AttemptStatus
+from aqm.storage.statement import Statement
 from aqm.storage.tables import attempts
 
 __all__ = ["Holder", "book_late", "end", "holder", "holders"]
@@ -48,7 +49,7 @@ def end(
         "parts": prompt[1] if prompt else None,
         **_tokens(outcome.usage),
     }
-    connection.execute(_END, values)
+    _END(connection, values)
 
 
 def book_late(connection: Connection, attempt: str, usage: Usage, at: float) -> bool:
@@ -91,7 +92,7 @@ _USAGE: dict[str, BindParameter[float]] = {
     "reasoning_tokens": bindparam("r"),
     "cost_usd": bindparam("usd"),
 }
-_END = (
+_END = Statement(
     update(attempts)
     .where(attempts.c.id == bindparam("attempt"), attempts.c.status == AttemptStatus.RUNNING.value)
     .values(

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from sqlalchemy import (
+    ClauseElement,
     Connection,
-    Executable,
     Integer,
     Select,
     bindparam,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 )
 
 from aqm.flow.state import TaskStatus, TurnStatus
+from aqm.storage.statement import Statement
 from aqm.storage.tables import tasks, turns
 
 __all__ = ["Bell", "at_once", "forget", "next_due", "some_unheard", "take", "take_unheard"]
@@ -59,7 +61,7 @@ def some_unheard(connection: Connection, owner: str | None, at: float) -> bool:
     """Whether `take_unheard` would find any; a read, so that an idle sweep writes nothing."""
     statement = _SILENT_OWN if owner else _SILENT_TEAM
     values = {"now": at, "owner": owner} if owner else {"now": at}
-    return connection.execute(statement, values).first() is not None
+    return statement.one(connection, values) is not None
 
 
 def forget(connection: Connection, task: str) -> None:
@@ -82,14 +84,14 @@ def at_once(connection: Connection, task: str) -> None:
 
 def next_due(connection: Connection, owner: str | None) -> float | None:
     """When the next turn that waits for its time is to be rung."""
-    due = connection.execute(_DUE_OWN if owner else _DUE_TEAM, {"owner": owner} if owner else {})
-    return due.scalar_one_or_none()
+    statement = _DUE_OWN if owner else _DUE_TEAM
+    return cast("float | None", statement.one(connection, {"owner": owner} if owner else {}).due)
 
 
 def _bells(
-    connection: Connection, statement: Executable, owner: str | None, values: Mapping[str, object]
+    connection: Connection, statement: Statement, owner: str | None, values: Mapping[str, object]
 ) -> list[Bell]:
-    rows = connection.execute(statement, {**values, "owner": owner} if owner else values).all()
+    rows = statement(connection, {**values, "owner": owner} if owner else values)
     bells = [Bell(row.id, row.task_id, row.runtime, row.priority, row.parent) for row in rows]
     return sorted(bells, key=lambda bell: (bell.priority, bell.turn))
 
@@ -101,13 +103,13 @@ def _waiting(own: bool) -> Select[tuple[int]]:
         .join(tasks, tasks.c.id == turns.c.task_id)
         .where(
             turns.c.status == TurnStatus.QUEUED.value,
-            tasks.c.status.in_([TaskStatus.PENDING.value, TaskStatus.IN_PROGRESS.value]),
+            (tasks.c.status == TaskStatus.PENDING.value) | (tasks.c.status == TaskStatus.IN_PROGRESS.value),
             tasks.c.owner == bindparam("owner") if own else tasks.c.owner.is_(None),
         )
     )
 
 
-def _take(own: bool) -> Executable:
+def _take(own: bool) -> ClauseElement:
     rung = (
         select(func.count())
         .select_from(turns)
@@ -129,7 +131,7 @@ def _unheard(own: bool) -> Select[tuple[int]]:
     return _waiting(own).where(turns.c.rung_at + patience < bindparam("now")).limit(100)
 
 
-def _ring(due: Select[tuple[int]]) -> Executable:
+def _ring(due: Select[tuple[int]]) -> ClauseElement:
     chosen = due.with_for_update(skip_locked=True, of=turns).cte("chosen")
     return (
         update(turns)
@@ -139,12 +141,12 @@ def _ring(due: Select[tuple[int]]) -> Executable:
     )
 
 
-def _due(own: bool) -> Executable:
+def _due(own: bool) -> ClauseElement:
     waiting = _waiting(own).where(turns.c.rung_at.is_(None)).subquery()
-    return select(func.min(turns.c.not_before)).where(turns.c.id.in_(select(waiting.c.id)))
+    return select(func.min(turns.c.not_before).label("due")).where(turns.c.id.in_(select(waiting.c.id)))
 
 
-_TAKE_OWN, _TAKE_TEAM = _take(own=True), _take(own=False)
-_SILENT_OWN, _SILENT_TEAM = _unheard(own=True), _unheard(own=False)
-_AGAIN_OWN, _AGAIN_TEAM = _ring(_SILENT_OWN), _ring(_SILENT_TEAM)
-_DUE_OWN, _DUE_TEAM = _due(own=True), _due(own=False)
+_TAKE_OWN, _TAKE_TEAM = Statement(_take(own=True)), Statement(_take(own=False))
+_SILENT_OWN, _SILENT_TEAM = Statement(_unheard(own=True)), Statement(_unheard(own=False))
+_AGAIN_OWN, _AGAIN_TEAM = Statement(_ring(_unheard(own=True))), Statement(_ring(_unheard(own=False)))
+_DUE_OWN, _DUE_TEAM = Statement(_due(own=True)), Statement(_due(own=False))

@@ -32,12 +32,13 @@ class Database:
         self.url = make_url(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self._lock = threading.Lock()
-        self._durable: bool | None = None
         if self.sqlite:
-            self._writer = _sqlite_engine(url, 1, writes=True)
-            self._reader = _sqlite_engine(url, pool_size, writes=False)
+            self._writer = _sqlite_engine(url, 1, "FULL")
+            self._claimer = _sqlite_engine(url, 1, "NORMAL")
+            self._reader = _sqlite_engine(url, pool_size, None)
         else:
             self._writer = _server_engine(url, pool_size)
+            self._claimer = self._writer
             self._reader = self._writer.execution_options(postgresql_readonly=True)
 
     @contextmanager
@@ -48,10 +49,9 @@ class Database:
             with self._writer.begin() as connection:
                 yield connection
             return
-        with self._lock, self._writer.connect() as connection:
-            self._set_durable(connection, durable)
-            with connection.begin():
-                yield connection
+        engine = self._writer if durable else self._claimer
+        with self._lock, engine.begin() as connection:
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -60,16 +60,8 @@ class Database:
             yield connection
 
     def close(self) -> None:
-        self._reader.dispose()
-        self._writer.dispose()
-
-    def _set_durable(self, connection: Connection, durable: bool) -> None:
-        if durable == self._durable:
-            return
-        raw = connection.connection.dbapi_connection
-        assert raw is not None
-        raw.cursor().execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-        self._durable = durable
+        for engine in (self._reader, self._claimer, self._writer):
+            engine.dispose()
 
 
 def now(connection: Connection) -> float:
@@ -80,7 +72,8 @@ def now(connection: Connection) -> float:
     return float(value)
 
 
-def _sqlite_engine(url: str, size: int, *, writes: bool) -> Engine:
+def _sqlite_engine(url: str, size: int, synchronous: str | None) -> Engine:
+    """With `synchronous` its connections write; without, they cannot."""
     engine = create_engine(
         url,
         poolclass=QueuePool,
@@ -98,13 +91,15 @@ def _sqlite_engine(url: str, size: int, *, writes: bool) -> Engine:
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         cursor.execute("PRAGMA wal_autocheckpoint=4000")
-        if not writes:
+        if synchronous:
+            cursor.execute(f"PRAGMA synchronous={synchronous}")
+        else:
             cursor.execute("PRAGMA query_only=ON")
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if synchronous else "BEGIN")
 
     return engine
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, insert, select
 
 from aqm.flow.event import Event, EventKind
+from aqm.storage.statement import Statement
 from aqm.storage.tables import events
 
 __all__ = ["append", "read"]
 
-_INSERT = insert(events)
+_INSERT = Statement(insert(events).values({column.name: bindparam(column.name) for column in events.c}))
 _READ = (
     select(events)
     .where(events.c.task_id == bindparam("task"), events.c.seq > bindparam("after"))
@@ -35,7 +36,7 @@ def append(connection: Connection, news: Sequence[Event]) -> None:
         for event in news
     ]
     if rows:
-        connection.execute(_INSERT, rows)
+        _INSERT.many(connection, rows)
 
 
 def read(connection: Connection, task: str, after: int = 0, most: int = 1000) -> list[Event]:

@@ -34,8 +34,8 @@ def ancestors(branch: str) -> list[str]:
 def stages_before(
     connection: Connection, task: str, branch: str, number: int, most: int | None, agent: str | None = None
 ) -> list[PastStage]:
-    """The last `most` stages (None: all) that the branch saw before stage `number`, oldest first; with `agent`
-    only that agent's."""
+    """The last `most` stages (None: all) that the branch saw before stage `number`, oldest first; with
+    `agent` only that agent's."""
     query = (
         select(
             stages.c.number,

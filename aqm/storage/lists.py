@@ -53,7 +53,6 @@ class StageRow:
     reason: str
     error_class: str | None
     error_message: str | None
-    started_at: float | None
     finished_at: float | None
 
 
@@ -121,7 +120,6 @@ def stages_of(connection: Connection, task: str) -> list[StageRow]:
             stages.c.reason,
             stages.c.error_class,
             stages.c.error_message,
-            stages.c.started_at,
             stages.c.finished_at,
         )
         .where(stages.c.task_id == task)
@@ -140,7 +138,6 @@ def stages_of(connection: Connection, task: str) -> list[StageRow]:
             reason=row.reason or "",
             error_class=row.error_class,
             error_message=row.error_message,
-            started_at=row.started_at,
             finished_at=row.finished_at,
         )
         for row in connection.execute(query)

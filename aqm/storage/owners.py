@@ -48,7 +48,7 @@ def orphans(connection: Connection, project: int, most: int = 1000) -> list[tupl
 
 
 def last_sign(connection: Connection, task: str) -> float:
-    """When its owner was last known to act, at the latest: the end of its longest lease, or its last write."""
+    """When its owner was last known to act: the end of its longest lease, or its last write."""
     lease = select(func.max(turns.c.lease_until)).where(
         turns.c.task_id == task, turns.c.status == TurnStatus.RUNNING.value
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Insert, bindparam, insert, update
+from sqlalchemy import Connection, bindparam, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from aqm.flow.state import StageStatus
+from aqm.storage.statement import Statement
 from aqm.storage.tables import counters, stages
 from aqm.storage.tasks import LockedTask
 
@@ -16,14 +17,14 @@ def open_stage(
     connection: Connection, task: LockedTask, agent: str, input: str, *, branch: str, opener: int | None
 ) -> tuple[int, int]:
     """A new stage for `agent` with the blob `input`; gives its id and its number."""
-    visit = connection.execute(
-        _VISIT[connection.dialect.name], {"task_id": task.id, "branch": branch, "agent": agent}
-    ).scalar_one()
+    visited = _VISIT[connection.dialect.name].one(
+        connection, {"task_id": task.id, "branch": branch, "agent": agent}
+    )
     task.stages += 1
     task.run_stages += 1
     task.changes.update(stages=task.stages, run_stages=task.run_stages)
-    result = connection.execute(
-        _INSERT,
+    opened = _INSERT.one(
+        connection,
         {
             "task_id": task.id,
             "project_id": task.project,
@@ -32,26 +33,26 @@ def open_stage(
             "agent": agent,
             "branch": branch,
             "opener": opener,
-            "visit": visit,
+            "visit": visited.visits,
             "status": StageStatus.OPEN.value,
             "input": input,
         },
     )
-    return int(result.scalar_one()), task.stages
+    return opened.id, task.stages
 
 
 def record_output(connection: Connection, stage: int, output: str, headline: str) -> None:
-    connection.execute(_OUTPUT, {"stage": stage, "output": output, "headline": headline})
+    _OUTPUT(connection, {"stage": stage, "output_": output, "headline_": headline})
 
 
 def record_verdict(connection: Connection, stage: int, approved: bool, reason: str) -> None:
-    connection.execute(_VERDICT, {"stage": stage, "approved": int(approved), "reason": reason})
+    _VERDICT(connection, {"stage": stage, "approved_": int(approved), "reason_": reason})
 
 
 def count_verdict(connection: Connection, task: str, branch: str, agent: str, approved: bool) -> None:
     """An approval ends the row of rejections, a rejection lengthens it."""
     statement = _APPROVED if approved else _REJECTED
-    connection.execute(statement, {"t": task, "b": branch, "a": agent})
+    statement(connection, {"t": task, "b": branch, "a": agent})
 
 
 def close(
@@ -63,8 +64,8 @@ def close(
     error_class: str | None = None,
     error_message: str | None = None,
 ) -> None:
-    connection.execute(
-        _CLOSE,
+    _CLOSE(
+        connection,
         {
             "stage": stage,
             "to": status.value,
@@ -80,18 +81,38 @@ def drop_open(connection: Connection, task: str, at: float) -> None:
     connection.execute(_DROP, {"task": task, "at": at})
 
 
-_INSERT = insert(stages).returning(stages.c.id)
-_OUTPUT = (
+_INSERT = Statement(
+    insert(stages)
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "task_id",
+                "project_id",
+                "number",
+                "run",
+                "agent",
+                "branch",
+                "opener",
+                "visit",
+                "status",
+                "input",
+            )
+        }
+    )
+    .returning(stages.c.id)
+)
+_OUTPUT = Statement(
     update(stages)
     .where(stages.c.id == bindparam("stage"))
-    .values(output=bindparam("output"), headline=bindparam("headline"))
+    .values(output=bindparam("output_"), headline=bindparam("headline_"))
 )
-_VERDICT = (
+_VERDICT = Statement(
     update(stages)
     .where(stages.c.id == bindparam("stage"))
-    .values(approved=bindparam("approved"), reason=bindparam("reason"))
+    .values(approved=bindparam("approved_"), reason=bindparam("reason_"))
 )
-_CLOSE = (
+_CLOSE = Statement(
     update(stages)
     .where(stages.c.id == bindparam("stage"), stages.c.status == StageStatus.OPEN.value)
     .values(
@@ -111,13 +132,16 @@ _COUNTER = (
     & (counters.c.branch == bindparam("b"))
     & (counters.c.agent == bindparam("a"))
 )
-_APPROVED = update(counters).where(_COUNTER).values(rejections=0)
-_REJECTED = update(counters).where(_COUNTER).values(rejections=counters.c.rejections + 1)
+_APPROVED = Statement(update(counters).where(_COUNTER).values(rejections=0))
+_REJECTED = Statement(update(counters).where(_COUNTER).values(rejections=counters.c.rejections + 1))
 
 
-def _visit(statement: sqlite.Insert | postgresql.Insert) -> Insert:
-    return (
-        statement.values(visits=1)
+def _visit(statement: sqlite.Insert | postgresql.Insert) -> Statement:
+    return Statement(
+        statement.values(
+            {"task_id": bindparam("task_id"), "branch": bindparam("branch"), "agent": bindparam("agent")}
+            | {"visits": 1}
+        )
         .on_conflict_do_update(
             index_elements=["task_id", "branch", "agent"], set_={"visits": counters.c.visits + 1}
         )
@@ -125,7 +149,4 @@ def _visit(statement: sqlite.Insert | postgresql.Insert) -> Insert:
     )
 
 
-_VISIT = {
-    "sqlite": _visit(sqlite.insert(counters)),
-    "postgresql": _visit(postgresql.insert(counters)),
-}
+_VISIT = {"sqlite": _visit(sqlite.insert(counters)), "postgresql": _visit(postgresql.insert(counters))}

@@ -136,7 +136,6 @@ stages = Table(
     Column("reason", Text),
     Column("error_class", String(32)),
     Column("error_message", Text),
-    Column("started_at", Double),
     Column("finished_at", Double),
     UniqueConstraint("task_id", "number"),
     _blob("input"),

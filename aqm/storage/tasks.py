@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -14,6 +15,7 @@ from aqm.flow.outcome import Usage
 from aqm.flow.state import TASK_MOVES, Priority, TaskStatus
 from aqm.storage import events
 from aqm.storage.database import now
+from aqm.storage.statement import Statement
 from aqm.storage.tables import projects, tasks, turns
 
 __all__ = [
@@ -43,8 +45,8 @@ _COLUMNS = (
     tasks.c.error_class,
     tasks.c.input,
 )
-_LOCK = select(*_COLUMNS).where(tasks.c.id == bindparam("task")).with_for_update()
-_LOCK_OF_TURN = (
+_LOCK = Statement(select(*_COLUMNS).where(tasks.c.id == bindparam("task")).with_for_update())
+_LOCK_OF_TURN = Statement(
     select(*_COLUMNS)
     .where(tasks.c.id == select(turns.c.task_id).where(turns.c.id == bindparam("turn")).scalar_subquery())
     .with_for_update()
@@ -87,6 +89,7 @@ class LockedTask:
     at: float
     error_class: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)  # what is added to the sums
     news: list[Event] = field(default_factory=list)
     written: int = 0
 
@@ -128,20 +131,30 @@ class LockedTask:
         }
         for column, amount in booked.items():
             if amount:
-                self.changes[column] = tasks.c[column] + amount
+                self.spent[column] = self.spent.get(column, 0) + amount
         if usage.input is not None or usage.output is not None:
-            self.changes["usage_known"] = tasks.c.usage_known + 1
+            self.spent["usage_known"] = 1
         if usage.cost_usd is not None:
-            self.changes["cost_known"] = tasks.c.cost_known + 1
+            self.spent["cost_known"] = 1
 
     def save(self, connection: Connection) -> None:
         """Write what has gathered since the last save."""
         events.append(connection, self.news[self.written :])
         self.written = len(self.news)
-        if self.changes:
-            statement = update(tasks).where(tasks.c.id == self.id)
-            connection.execute(statement.values(**self.changes, updated_at=self.at))
+        if self.changes or self.spent:
+            statement = _update(tuple(sorted(self.changes)), tuple(sorted(self.spent)))
+            statement(connection, {**self.changes, **self.spent, "task": self.id, "now": self.at})
             self.changes.clear()
+            self.spent.clear()
+
+
+@cache
+def _update(changed: tuple[str, ...], added: tuple[str, ...]) -> Statement:
+    """The update of just these columns: a handful of combinations occur."""
+    values: dict[str, Any] = {name: bindparam(name) for name in changed}
+    sums = {name: tasks.c[name] + bindparam(name) for name in added}
+    statement = update(tasks).where(tasks.c.id == bindparam("task"))
+    return Statement(statement.values({**values, **sums, "updated_at": bindparam("now")}))
 
 
 @contextmanager
@@ -156,8 +169,8 @@ def lock_of_turn(connection: Connection, turn: int) -> Iterator[LockedTask | Non
     yield from _hold(connection, _LOCK_OF_TURN, {"turn": turn})
 
 
-def _hold(connection: Connection, query: Any, values: dict[str, Any]) -> Iterator[LockedTask | None]:
-    row = connection.execute(query, values).one_or_none()
+def _hold(connection: Connection, query: Statement, values: dict[str, Any]) -> Iterator[LockedTask | None]:
+    row = query.one(connection, values)
     if row is None:
         yield None
         return

@@ -6,10 +6,11 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from aqm.flow.state import AttemptStatus, StageStatus, TaskStatus, TurnKind, TurnStatus
 from aqm.flow.task import Turn
+from aqm.storage.statement import Statement
 from aqm.storage.tables import attempts, counters, stages, turns
 from aqm.storage.tasks import LockedTask
 
@@ -91,7 +92,7 @@ class Running:
     input: str
     output: str | None
     started_at: float
-    stage_started_at: float | None
+    stage_started_at: float
 
 
 def open_turn(connection: Connection, task: LockedTask, new: NewTurn) -> int:
@@ -111,7 +112,7 @@ def open_turn(connection: Connection, task: LockedTask, new: NewTurn) -> int:
         "parent": new.parent,
         "created_at": task.at,
     }
-    return int(connection.execute(_INSERT, values).scalar_one())
+    return int(_INSERT.one(connection, values).id)
 
 
 def claim(connection: Connection, task: LockedTask, turn: int, worker: str, lease: float) -> Claim | None:
@@ -120,13 +121,11 @@ def claim(connection: Connection, task: LockedTask, turn: int, worker: str, leas
     if task.status not in _CLAIMABLE or task.owner not in (None, worker):
         return None
     attempt = secrets.token_hex(16)
-    taken = connection.execute(
-        _CLAIM, {"turn": turn, "to": attempt, "now": task.at, "until": task.at + lease}
-    ).one_or_none()
+    taken = _CLAIM.one(connection, {"turn": turn, "to": attempt, "now": task.at, "until": task.at + lease})
     if taken is None:
         return None
-    connection.execute(
-        _ATTEMPT,
+    _ATTEMPT(
+        connection,
         {
             "id": attempt,
             "turn_id": turn,
@@ -138,9 +137,7 @@ def claim(connection: Connection, task: LockedTask, turn: int, worker: str, leas
             "started_at": task.at,
         },
     )
-    row = connection.execute(_STAGE, {"stage": taken.stage_id}).one()
-    if row.started_at is None:
-        connection.execute(_START, {"stage": taken.stage_id, "at": task.at})
+    row = _STAGE.one(connection, {"stage": taken.stage_id})
     return Claim(
         attempt=attempt,
         number=taken.attempts,
@@ -169,7 +166,7 @@ def claim(connection: Connection, task: LockedTask, turn: int, worker: str, leas
 
 def running(connection: Connection, turn: int, attempt: str) -> Running | None:
     """The turn, if `attempt` still holds it; None is the fence."""
-    row = connection.execute(_RUNNING, {"turn": turn, "attempt": attempt}).one_or_none()
+    row = _RUNNING.one(connection, {"turn": turn, "attempt": attempt})
     if row is None:
         return None
     return Running(
@@ -201,7 +198,7 @@ def running(connection: Connection, turn: int, attempt: str) -> Running | None:
 
 def end(connection: Connection, turn: int, attempt: str, status: TurnStatus) -> None:
     """Close a turn that `attempt` holds."""
-    connection.execute(_END, {"turn": turn, "held": attempt, "to": status.value})
+    _END(connection, {"turn": turn, "held": attempt, "to": status.value})
 
 
 def requeue(
@@ -216,8 +213,8 @@ def requeue(
     strategy: ContextStrategy | None = None,
 ) -> None:
     """Put a turn that `attempt` holds back into the queue; the numbers are added to its counters."""
-    connection.execute(
-        _REQUEUE,
+    _REQUEUE(
+        connection,
         {
             "turn": turn,
             "held": attempt,
@@ -245,8 +242,31 @@ def drop_live(connection: Connection, task: str, at: float) -> None:
     )
 
 
-_INSERT = insert(turns).returning(turns.c.id)
-_CLAIM = (
+_INSERT = Statement(
+    insert(turns)
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "task_id",
+                "stage_id",
+                "number",
+                "kind",
+                "repairs",
+                "agent",
+                "runtime",
+                "model",
+                "status",
+                "priority",
+                "note",
+                "parent",
+                "created_at",
+            )
+        }
+    )
+    .returning(turns.c.id)
+)
+_CLAIM = Statement(
     update(turns)
     .where(
         turns.c.id == bindparam("turn"),
@@ -274,24 +294,40 @@ _CLAIM = (
         turns.c.attempts,
     )
 )
-_ATTEMPT = insert(attempts)
-_STAGE = select(
-    stages.c.number,
-    stages.c.branch,
-    stages.c.visit,
-    stages.c.opener,
-    stages.c.input,
-    stages.c.output,
-    stages.c.started_at,
-).where(stages.c.id == bindparam("stage"))
-_START = update(stages).where(stages.c.id == bindparam("stage")).values(started_at=bindparam("at"))
+_ATTEMPT = Statement(
+    insert(attempts).values(
+        {
+            name: bindparam(name)
+            for name in (
+                "id",
+                "turn_id",
+                "task_id",
+                "project_id",
+                "number",
+                "status",
+                "worker",
+                "started_at",
+            )
+        }
+    )
+)
+_STAGE = Statement(
+    select(
+        stages.c.number,
+        stages.c.branch,
+        stages.c.visit,
+        stages.c.opener,
+        stages.c.input,
+        stages.c.output,
+    ).where(stages.c.id == bindparam("stage"))
+)
 _HELD = (
     (turns.c.id == bindparam("turn"))
     & (turns.c.attempt == bindparam("held"))
     & (turns.c.status == TurnStatus.RUNNING.value)
 )
-_END = update(turns).where(_HELD).values(status=bindparam("to"), attempt=None, lease_until=None)
-_REQUEUE = (
+_END = Statement(update(turns).where(_HELD).values(status=bindparam("to"), attempt=None, lease_until=None))
+_REQUEUE = Statement(
     update(turns)
     .where(_HELD)
     .values(
@@ -307,7 +343,15 @@ _REQUEUE = (
         strategy=bindparam("s"),
     )
 )
-_RUNNING = (
+_OF_STAGE = turns.alias("of_stage")
+_FIRST = (  # when the stage's first attempt began: a stage has few
+    select(func.min(attempts.c.started_at))
+    .join(_OF_STAGE, _OF_STAGE.c.id == attempts.c.turn_id)
+    .where(_OF_STAGE.c.stage_id == turns.c.stage_id)
+    .correlate(turns)
+    .scalar_subquery()
+)
+_RUNNING = Statement(
     select(
         turns.c.id,
         turns.c.number,
@@ -327,7 +371,7 @@ _RUNNING = (
         stages.c.visit,
         stages.c.input,
         stages.c.output,
-        stages.c.started_at.label("stage_started_at"),
+        _FIRST.label("stage_started_at"),
         counters.c.rejections,
         attempts.c.started_at,
     )

@@ -145,7 +145,6 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("error_class", sa.String(length=32), nullable=True),
         sa.Column("error_message", sa.Text(), nullable=True),
-        sa.Column("started_at", sa.Double(), nullable=True),
         sa.Column("finished_at", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(["opener"], ["stages.id"], name=op.f("fk_stages_opener")),
         sa.ForeignKeyConstraint(

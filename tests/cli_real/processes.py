@@ -1,4 +1,4 @@
-"""Which processes of a turn are still alive, found by the mark in their environment."""
+"""Which processes are still alive, found by a variable in their environment."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 __all__ = ["alive_with"]
 
 
-def alive_with(mark: str) -> list[str]:
-    """The command lines of the living processes whose environment says AQM_MARK=`mark`."""
+def alive_with(variable: str) -> list[str]:
+    """The command lines of the living processes that were given `variable` (`NAME=value`)."""
     if sys.platform != "linux":
         listing = subprocess.run(["ps", "-axEww"], capture_output=True, text=True, check=True).stdout
-        return [line for line in listing.splitlines() if f"AQM_MARK={mark}" in line]
+        return [line for line in listing.splitlines() if variable in line.split()]
     return [
         _read(folder / "cmdline").replace("\0", " ")
         for folder in Path("/proc").iterdir()
-        if folder.name.isdigit() and f"AQM_MARK={mark}" in _read(folder / "environ").split("\0")
+        if folder.name.isdigit() and variable in _read(folder / "environ").split("\0")
     ]
 
 

@@ -74,6 +74,9 @@ class Turns:
         assert isinstance(outcome, Answer), outcome
         return outcome
 
+    def alive(self) -> list[str]:
+        return alive_with(f"AQM_MARK={self.prompt.mark}")
+
     def asked(self, number: int = -1) -> str:
         return json.dumps(self.standin.asked[number].body)
 
@@ -152,7 +155,8 @@ def test_structured_output_is_asked_of_the_cli(claude: Callable[..., Turns]) -> 
 def test_a_refusal_is_told_at_once(claude: Callable[..., Turns], status: int, kind: FailureClass) -> None:
     turns = claude(Refuse(status, retry_after=3))
     turns.fail(kind)
-    assert turns.seconds < 10, "the CLI's own retries are switched off: ours know more"
+    assert turns.seconds < 10
+    assert len(turns.standin.asked) == 1, "the CLI's own retries are switched off: ours know more"
 
 
 @pytest.fixture(params=["namespace", "group"])
@@ -171,7 +175,7 @@ def test_silence_is_ended_and_leaves_no_process(
     turns.host = replace(turns.host, protection=held)
     turns.fail(FailureClass.IDLE, idle_timeout=3.0)
     assert 3.0 <= turns.seconds <= 10.0
-    assert alive_with(turns.prompt.mark) == []
+    assert turns.alive() == []
 
 
 def test_a_cancelled_turn_ends_with_all_that_its_tools_started(
@@ -183,7 +187,7 @@ def test_a_cancelled_turn_ends_with_all_that_its_tools_started(
     before: list[str] = []
 
     def cancel() -> None:
-        before.extend(alive_with(turns.prompt.mark))
+        before.extend(turns.alive())
         stop.set("cancelled by a test")
 
     canceller = threading.Timer(3.0, cancel)
@@ -192,4 +196,4 @@ def test_a_cancelled_turn_ends_with_all_that_its_tools_started(
     canceller.join()
     assert turns.seconds < 10.0
     assert any("sleep 600" in command for command in before), before
-    assert alive_with(turns.prompt.mark) == []
+    assert turns.alive() == []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqm.engine.live import CAP, LiveFile, pack, tail, unpack
+from aqm.engine.live import CAP, LiveFeed, LiveFile, pack, tail, unpack
 from aqm.runtimes.base import Live, Notice, Text, Thinking, ToolFinished, ToolStarted
 
 LIVES = st.one_of(
@@ -32,9 +34,25 @@ def test_a_line_that_is_no_event_is_nothing(line: bytes):
     assert unpack(line) is None or line.startswith(b"{")
 
 
-def test_pieces_of_text_travel_together_and_in_order(tmp_path: Path):
+@pytest.fixture
+def feed() -> Iterator[LiveFeed]:
+    feed = LiveFeed()
+    feed.start()
+    yield feed
+    feed.end()
+    feed.join()
+
+
+def wait_for(truth: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 5
+    while not truth():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_pieces_of_text_travel_together_and_in_order(tmp_path: Path, feed: LiveFeed):
     heard: list[Live] = []
-    with LiveFile(tmp_path / "a", heard.append) as live:
+    with LiveFile(tmp_path / "a", heard.append, feed) as live:
         for n in range(1000):
             live(Text(f"{n} "))
         live(ToolStarted("1", "Write", "x.py"))
@@ -45,23 +63,27 @@ def test_pieces_of_text_travel_together_and_in_order(tmp_path: Path):
     assert isinstance(heard[-2], ToolStarted)
 
 
-def test_a_single_piece_is_heard_within_a_moment_without_another_one_behind_it(tmp_path: Path):
+def test_a_single_piece_is_heard_soon_without_another_one_behind_it(
+    tmp_path: Path, feed: LiveFeed
+):
     heard: list[Live] = []
-    with LiveFile(None, heard.append) as live:
+    with LiveFile(None, heard.append, feed) as live:
         live(Text("a"))
+        wait_for(lambda: heard == [Text("a")])
         live(Text("b"))
-        deadline = time.monotonic() + 2
-        while len(heard) < 2 and time.monotonic() < deadline:
-            time.sleep(0.005)
-        assert heard == [Text("a"), Text("b")]
+        live(Text("c"))
+        wait_for(lambda: heard == [Text("a"), Text("bc")])
 
 
-def test_another_process_tails_what_is_there_so_far(tmp_path: Path):
+def test_another_process_tails_what_is_there_so_far(tmp_path: Path, feed: LiveFeed):
     path = tmp_path / "a"
-    with LiveFile(path, lambda live: None) as live:
+    with LiveFile(path, lambda live: None, feed) as live:
         live(Notice("one"))
+        wait_for(path.exists)
+        wait_for(lambda: list(tail(path, 0)))
         first = list(tail(path, 0))
         live(Notice("two"))
+        wait_for(lambda: list(tail(path, first[-1][1])))
         rest = list(tail(path, first[-1][1]))
     assert [one.text for one, _ in first + rest] == ["one", "two"]
     assert not path.exists()
@@ -73,17 +95,41 @@ def test_a_half_written_line_waits_for_its_end(tmp_path: Path):
     assert [one for one, _ in tail(path, 0)] == [Notice("one")]
 
 
-def test_the_file_never_grows_over_its_cap(tmp_path: Path):
+def test_the_file_never_grows_over_its_cap(tmp_path: Path, feed: LiveFeed):
     path = tmp_path / "a"
-    with LiveFile(path, lambda live: None) as live:
+    with LiveFile(path, lambda live: None, feed) as live:
         for _ in range(30):
             live(Notice("x" * 100_000))
+        wait_for(path.exists)
+        live.flush()
         assert path.stat().st_size <= CAP
 
 
-def test_a_folder_that_cannot_be_written_does_not_end_the_turn(tmp_path: Path):
+def test_a_folder_that_cannot_be_written_does_not_end_the_turn(tmp_path: Path, feed: LiveFeed):
     heard: list[Live] = []
     (tmp_path / "file").write_text("")
-    with LiveFile(tmp_path / "file" / "a", heard.append) as live:
+    with LiveFile(tmp_path / "file" / "a", heard.append, feed) as live:
         live(Notice("one"))
+        wait_for(lambda: heard)
     assert heard == [Notice("one")]
+
+
+def test_a_turn_that_ends_at_once_touches_no_disk(tmp_path: Path, feed: LiveFeed):
+    heard: list[Live] = []
+    with LiveFile(tmp_path / "live" / "a", heard.append, feed) as live:
+        live(Text("ok"))
+    assert heard == [Text("ok")]
+    assert not (tmp_path / "live").exists()
+
+
+def test_a_listener_that_breaks_silences_no_other_turn(tmp_path: Path, feed: LiveFeed, caplog):
+    def broken(live: Live) -> None:
+        raise ValueError
+
+    heard: list[Live] = []
+    with LiveFile(None, heard.append, feed) as other:
+        mute = LiveFile(None, broken, feed)
+        mute(Text("a"))
+        wait_for(lambda: caplog.records)
+        other(Text("b"))
+        wait_for(lambda: heard)

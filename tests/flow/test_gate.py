@@ -164,10 +164,10 @@ def test_the_judge_is_shown_the_task_and_the_work_and_asked_for_the_shape() -> N
 
 
 def test_an_own_prompt_takes_the_place_of_the_question() -> None:
-    gate = Gate(prompt="Task was {{ input }}. Is this clean? {{ output }}")
+    gate = Gate(prompt="Task was {{ input }} Is this clean? {{ output }}")
     asked = judge_text(gate, "the task", "the work")
-    assert asked.startswith("Task was ```task\nthe task\n```. Is this clean? ") or asked.startswith(
-        "Task was \n\n```task"
+    assert asked.startswith(
+        "Task was \n\n```task\nthe task\n```\n\n Is this clean? \n\n```work\nthe work\n```\n\n"
     )
     assert asked.count("the work") == 1
     assert '"decision"' in asked
@@ -184,6 +184,8 @@ def test_nothing_of_the_work_is_taken_for_a_template() -> None:
 
 
 def test_an_empty_work_is_empty_to_the_template() -> None:
+    assert "The work:\n\n(nothing)\n\nAnswer" in judge_text(Gate(), "x", "")
+    assert "The work:\n\n(nothing)\n\nAnswer" in judge_text(Gate(prompt="ok?"), "x", "")
     asked = judge_text(Gate(prompt="{% if output %}work{% else %}nothing{% endif %}"), "x", "")
     assert asked.startswith("nothing")
 
@@ -196,9 +198,10 @@ HOSTILE = st.lists(
 ).map("".join)
 
 
-@given(HOSTILE, HOSTILE)
-def test_the_work_cannot_leave_its_fence(task: str, work: str) -> None:
-    fences = read_prose(judge_text(Gate(), task + "x", work + "x")).fences
+@pytest.mark.parametrize("prompt", ["", "Task was {{ input }}. Is this clean? {{ output }} Say so."])
+@given(task=HOSTILE, work=HOSTILE)
+def test_the_work_cannot_leave_its_fence(prompt: str, task: str, work: str) -> None:
+    fences = read_prose(judge_text(Gate(prompt=prompt), task + "x", work + "x")).fences
     assert [fence.info for fence in fences] == ["task", "work"]
     assert [fence.text for fence in fences] == [f"{task}x\n", f"{work}x\n"]
 

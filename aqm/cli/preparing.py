@@ -1,0 +1,72 @@
+"""Everything that `run` looks at before a task exists: the pipeline, its params, what it may do here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aqm.cli.doorway import Doorway
+from aqm.errors import NotFoundError, PipelineError, did_you_mean
+
+if TYPE_CHECKING:
+    from aqm.pipeline.resolve import Loaded
+    from aqm.pipeline.spec import Param
+    from aqm.service.project import Project
+
+__all__ = ["Wish", "checked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the words of a `run` ask for."""
+
+    pipeline: str | None = None
+    agent: str | None = None
+    params: Mapping[str, str] | None = None
+    script: Path | None = None
+
+
+def checked(doorway: Doorway, project: Project, wish: Wish) -> tuple[Wish, Loaded]:
+    """The wish with the params that were asked for, and its pipeline; warnings are printed.
+
+    Raises what `submit` would raise, before anybody is asked for anything or anything is stored.
+    """
+    from aqm.flow.start import unbuilt
+    from aqm.service.host import facts_of
+    from aqm.service.pipelines import load_pipeline
+
+    host = facts_of(doorway.environ, wish.script or project.settings.script)
+    loaded = load_pipeline(project, wish.pipeline, wish.params or {}, required=False, host=host)
+    faults = unbuilt(loaded.pipeline)
+    if faults:
+        raise PipelineError(faults)
+    if wish.agent is not None and loaded.pipeline.find(wish.agent) is None:
+        cure = did_you_mean(wish.agent, loaded.pipeline.ids)
+        raise NotFoundError(f"no agent {wish.agent!r} in this pipeline;", cure=cure)
+    wish = replace(wish, params={**(wish.params or {}), **_answers(doorway, project, wish, loaded)})
+    loaded = load_pipeline(project, wish.pipeline, wish.params or {}, host=host)
+    for warning in loaded.warnings:
+        doorway.err.line(("warning: ", "yellow"), str(warning))
+    return wish, loaded
+
+
+def _answers(doorway: Doorway, project: Project, wish: Wish, loaded: Loaded) -> dict[str, str]:
+    """Ask for the params that have a question, or need a value; on a terminal only."""
+    from aqm.pipeline.params import to_ask
+    from aqm.service.pipelines import file_values
+
+    if not doorway.asks:
+        return {}
+    asked = to_ask(loaded.params, wish.params or {}, file_values(project))
+    return {name: _answer(name, param) for name, param in asked.items() if param.prompt or param.required}
+
+
+def _answer(name: str, param: Param) -> str:
+    question = param.prompt or param.description or name
+    default = None if param.default is None else str(param.default)
+    answer: str = click.prompt(question, default=default, err=True)
+    return answer

@@ -1,0 +1,1 @@
+"""One conformance suite over every runtime, against script CLIs, and what is particular to each."""
