@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -67,5 +66,5 @@ class Hands:
         """An empty folder per task, readable by nobody else."""
         folder = self._folder / "workspaces" / task
         folder.mkdir(parents=True, exist_ok=True)
-        os.chmod(folder, 0o700)
+        folder.chmod(0o700)
         return folder

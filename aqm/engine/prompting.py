@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aqm.engine.frozen import pipeline_of, policy_of
+from aqm.engine.past import Place, shown_to
 from aqm.engine.worker import Worker
-from aqm.flow.context import Need, Past, context, need
-from aqm.flow.gate import VERDICT_SCHEMA, Verdict, judge_system, judge_text, repair_text
+from aqm.flow.gate import VERDICT_SCHEMA, judge_system, judge_text, repair_text
 from aqm.flow.outcome import Failure, FailureClass
 from aqm.flow.prompt import PromptValues, read_names, render_prompt
 from aqm.flow.state import TurnKind
@@ -144,63 +143,8 @@ def _decision(past: PastStage | None) -> str:
 
 
 def _context(connection: Connection, claim: Claim, agent: Agent, parts: dict[str, object]) -> str:
-    """Two bounded reads: the branch's last stages, and the agent's own."""
     strategy = claim.strategy or agent.context_strategy
-    wanted = need(strategy, agent.context_window)
-    shared = _read(connection, claim, wanted.full, wanted.headlines, None)
-    own = _read(connection, claim, wanted.own_full, wanted.own_headlines, agent.id)
-    full = {stage.number for stage in _last(shared, wanted.full)}
-    full |= {stage.number for stage in _last(own, wanted.own_full)}
-    stages = {stage.number: stage for stage in [*own, *shared]}
-    hashes = [stages[number].output for number in full]
-    texts = blobs.read_many(connection, claim.project, [hash for hash in hashes if hash])
-    past = [
-        _past(stage, texts.get(stage.output or "") if number in full else None)
-        for number, stage in sorted(stages.items())
-    ]
-    total, own_total = _totals(connection, claim, wanted, agent.id, shared, own)
-    parts["context"] = {"strategy": strategy, "full": sorted(full)}
-    return context(strategy, agent.context_window, past, agent.id, total=total, own_total=own_total)
-
-
-def _read(
-    connection: Connection, claim: Claim, full: int | None, headlines: int | None, agent: str | None
-) -> list[PastStage]:
-    if full == 0 and headlines == 0:
-        return []
-    most = None if full is None or headlines is None else full + headlines
-    return history.stages_before(connection, claim.task, claim.branch, claim.stage, most, agent)
-
-
-def _last(stages: Sequence[PastStage], most: int | None) -> Sequence[PastStage]:
-    if most is None:
-        return stages
-    return stages[len(stages) - most :] if 0 < most < len(stages) else stages if most else []
-
-
-def _totals(
-    connection: Connection,
-    claim: Claim,
-    wanted: Need,
-    agent: str,
-    shared: Sequence[PastStage],
-    own: Sequence[PastStage],
-) -> tuple[int | None, int | None]:
-    """Counted only where more stages may lie before those that were read."""
-
-    def count(full: int | None, headlines: int | None, found: int, name: str | None) -> int | None:
-        if full is None or headlines is None or headlines == 0 or found < full + headlines:
-            return None
-        if not claim.branch:  # the trunk's numbers tell, without counting what grows
-            return (claim.visit if name else claim.stage) - 1
-        return history.count_before(connection, claim.task, claim.branch, claim.stage, name)
-
-    return (
-        count(wanted.full, wanted.headlines, len(shared), None),
-        count(wanted.own_full, wanted.own_headlines, len(own), agent),
-    )
-
-
-def _past(stage: PastStage, text: str | None) -> Past:
-    judged = None if stage.approved is None else Verdict(stage.approved, stage.reason)
-    return Past(stage.number, stage.agent, stage.status.value, stage.headline, text=text, verdict=judged)
+    place = Place(claim.project, claim.task, claim.branch, claim.stage, claim.visit)
+    text, full = shown_to(connection, place, agent, strategy)
+    parts["context"] = {"strategy": strategy, "full": full}
+    return text

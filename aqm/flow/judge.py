@@ -15,8 +15,8 @@ _FAMILIES = {
 
 
 def judge(policy: Policy, pipeline: Pipeline, agent: AnyAgent) -> tuple[str, str | None]:
-    """`gate.runtime`, else the runtime that owns the name of `gate.model`, else the config's, else the agent's
-    own; a session's is its first participant's."""
+    """`gate.runtime`, else the runtime that owns the name of `gate.model`, else the config's, else the
+    agent's own; a session's is its first participant's."""
     gate = agent.gate
     model = gate.model if gate else None
     named = (gate.runtime if gate else None) or runtime_of_model(model)

@@ -76,21 +76,11 @@ def _type_of(node: MappingNode) -> object:
 
 
 def _agent(node: MappingNode) -> tuple[AnyAgent | None, list[Fault]]:
-    node = node.without(["abstract"]) if _is_false(node) else node
-    model: type[Agent] | type[Session] = Session if _type_of(node) == "session" else Agent
     type_ = node.get("type")
     if isinstance(type_, Scalar) and type_.value not in ("agent", "session"):
         cure = did_you_mean(str(type_.value), ("agent", "session"))
         return None, [type_.place.fault(f"type cannot be {type_.text!r}", cure)]
-    agent, faults = validate(model, node)
-    if agent is None:
-        return None, faults
-    return agent, []
-
-
-def _is_false(node: MappingNode) -> bool:
-    each = node.entries.get("abstract")
-    return isinstance(each, Scalar) and each.value is False
+    return validate(Session, node) if _type_of(node) == "session" else validate(Agent, node)
 
 
 def _unknown_keys(node: MappingNode) -> list[Fault]:

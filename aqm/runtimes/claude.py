@@ -237,9 +237,11 @@ class _Reader:
         for block in content if isinstance(content, list) else ():
             if isinstance(block, dict) and block.get("type") == "tool_result":
                 id, failed = text_at(block, "tool_use_id"), bool(block.get("is_error"))
+                if id not in self.tools:  # the structured output: a tool to claude, an answer to us
+                    continue
                 told = _UNWRAP.sub("", text_at(block, "content"))
                 if failed and told.startswith("Error: No such tool available"):
-                    self.said.deny(self.tools.get(id, ""))
+                    self.said.deny(self.tools[id])
                 self.said.finish_tool(id, not failed, told)
 
     def _rate_limit(self, info: Mapping[str, Any]) -> None:

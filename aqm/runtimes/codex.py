@@ -97,7 +97,15 @@ class Codex:
                 protection=host.protection,
             )
             reader = _Reader(said, prompt)
-            return play("codex", command, said, reader.read, stop, explain=_explain(prompt))
+            return play(
+                "codex",
+                command,
+                said,
+                reader.read,
+                stop,
+                explain=_explain(prompt),
+                on_error_line=reader.read_error,
+            )
 
 
 def _argv(prompt: Prompt, settings: Mapping[str, str], schema: Path | None) -> list[str]:
@@ -217,6 +225,11 @@ class _Reader:
         if not passing or self.offline >= _OFFLINE_NOTICES:
             self.said.trouble = trouble
             raise Enough
+
+    def read_error(self, line: str) -> None:
+        """Its events do not tell of an edit that its sandbox refused; its log does."""
+        if "patch rejected" in line and "rejected by user approval settings" in line:
+            self.said.deny(_TOOLS["file_change"])
 
     def _completed(self, usage: Mapping[str, Any]) -> None:
         said = self.said

@@ -137,8 +137,13 @@ def _outcome(name: str, exit: Exit, said: Said, explain: Explain) -> Outcome:
     end, trouble = how_it_ended(name, exit, said.cut), explain(exit) or _of_output(exit)
     if trouble:
         return failed(trouble._replace(message=f"{trouble.message}\n({end})"), exit, said)
-    printed = tail(exit.stderr) or tail(exit.stdout)
+    printed = tail(exit.stderr) or tail(_plain(exit.stdout))
     return failed(Trouble(FailureClass.CRASH, f"{end}:\n{printed}" if printed else end), exit, said)
+
+
+def _plain(stdout: str) -> str:
+    """What it printed besides events."""
+    return "\n".join(line for line in stdout.splitlines() if not line.startswith("{"))
 
 
 def failed(trouble: Trouble, exit: Exit, said: Said) -> Failure:

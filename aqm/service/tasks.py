@@ -333,4 +333,3 @@ def _waits_for(row: TaskRow) -> str:
     if row.status is TaskStatus.PENDING and row.owner is None:
         return f"it waits for a worker: aqm resume {row.id}"
     return ""
-

@@ -72,7 +72,7 @@ class Statement:
         if cursor.description is None:
             return []
         if compiled.row is None:
-            compiled.row = namedtuple("Row", [column[0] for column in cursor.description])
+            compiled.row = _row_type([column[0] for column in cursor.description])
         return [compiled.row(*row) for row in cursor.fetchall()]
 
     def _for(self, connection: Connection) -> _Compiled:
@@ -86,6 +86,10 @@ class Statement:
         compiled = _Compiled(str(made), made.positiontup if made.positional else None, constants)
         self._compiled[connection.dialect.name] = compiled
         return compiled
+
+
+def _row_type(names: Sequence[str]) -> Any:
+    return namedtuple("Row", names)
 
 
 def _cursor(connection: Connection) -> Any:
