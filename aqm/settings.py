@@ -115,11 +115,13 @@ class Settings(Spec):
     )
     sandbox_write: Texts = Field((), description="Folders that agents may write besides their workspace.")
     pass_env: Annotated[tuple[Annotated[str, Field(pattern=_VARIABLE)], ...], Field(strict=False)] = Field(
-        (), description="Variables let through to CLIs."
+        (), description="Names of variables that CLIs are given, without $."
     )
     database_url: str | None = Field(None, min_length=1, description="The team's database.")
     broker_url: str | None = Field(None, min_length=1, description="The team's Redis.")
-    server: str | None = Field(None, pattern=r"^https?://[^/\s]+", description="The team's server.")
+    server: str | None = Field(
+        None, pattern=r"^https?://[^/\s]+", description="The address of the team's server, https://…"
+    )
     project: str | None = Field(None, min_length=1, description="The project's name on the server.")
     token: SecretStr | None = Field(None, description="What the server knows us by; only from AQM_TOKEN.")
     script: Annotated[Path | None, Field(strict=False)] = Field(
@@ -153,7 +155,7 @@ class Settings(Spec):
         written, faults = _of_file(text, file)
         node, unknown = _with_variables(written, environ)
         settings, wrong = validate(cls, node)
-        faults += [*unknown, *(_readable(fault) for fault in wrong)]
+        faults += [*unknown, *wrong]
         if settings is not None:
             faults += _both_ways(settings, node)
         if settings is None or faults:
@@ -240,18 +242,6 @@ def _put(node: Node | None, path: tuple[str, ...], value: Node) -> Any:
 
 
 # Faults ------------------------------------------------------------------------------------------
-
-
-def _readable(fault: Fault) -> Fault:
-    """The cure of the two patterns that settings have."""
-    cures = {
-        "server": "write the whole address: https://aqm.example.org",
-        "pass_env": "name variables, without $",
-    }
-    key = re.split(r"[.\[]", fault.at)[0]
-    if "cannot be" not in fault.message or key not in cures:
-        return fault
-    return Place(fault.file, fault.line, fault.column, fault.at).fault(fault.message, cures[key])
 
 
 def _both_ways(settings: Settings, node: MappingNode) -> list[Fault]:

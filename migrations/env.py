@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from aqm.storage.tables import metadata
+from aqm.storage.indexes import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)

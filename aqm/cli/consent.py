@@ -53,11 +53,10 @@ def consented(doorway: Doorway, project: Project, pipeline: Pipeline, start: str
         if refused is None:
             return project
         agent, refusal = refused
-        where = f"{refusal.setting}: {refusal.value} in {project.folder / 'config.yaml'}"
         if not doorway.asks:
-            raise RefusedError(f"{agent}: {refusal.message}.", cure=f"To allow it, set {where}")
+            raise RefusedError(f"{agent}: {refusal.message}.")  # it names the setting
         doorway.err.line((f"{agent}: ", "bold"), f"{refusal.message}.")
         if not click.confirm("Allow this for the project, from now on?", err=True):
-            raise RefusedError("It was not allowed; nothing was started.", cure=f"Later: set {where}")
+            raise RefusedError("It was not allowed; nothing was started.")
         allow(project, refusal.setting, refusal.value)
         project = find_project(project.root, doorway.environ)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import assert_never
 
 from aqm.cli.ending import CANCELLED, DONE, FAILED, WAITS
 from aqm.cli.figures import ago, clock, duration, spent
@@ -89,9 +90,9 @@ def task_lines(screen: Screen, detail: TaskDetail, hint: Hint) -> None:
     for stage in detail.stages:
         _stage_lines(screen, stage)
     _error_lines(screen, detail)
-    screen.line((f"files: {detail.folder}", "dim"))
-    for words in _next(detail):
-        screen.line((f"next:  {hint(words)}", "dim"))
+    if detail.folder.exists():
+        screen.line((f"files: {detail.folder}", "dim"))
+    _next_line(screen, _next(task), hint)
 
 
 def _stage_lines(screen: Screen, stage: StageView) -> None:
@@ -146,23 +147,30 @@ def _error_lines(screen: Screen, detail: TaskDetail) -> None:
 # The end of a run ------------------------------------------------------------------------------
 
 
-def closing(screen: Screen, detail: TaskDetail, hint: Hint) -> None:
+def closing(screen: Screen, detail: TaskDetail, hint: Hint | None) -> None:
     """One line for the task, why it did not go well if it did not, and what to type next."""
     task = detail.task
     facts = [f"{task.stages} {'stage' if task.stages == 1 else 'stages'}"]
     facts += [duration(task.updated_at - task.created_at), *spent(task.usage)]
     screen.line((task.id, "bold"), " ", _status(task), (f" · {' · '.join(facts)}", "dim"))
     _error_lines(screen, detail)
-    for words in _next(detail):
-        screen.line((f"next:  {hint(words)}", "dim"))
+    if hint:
+        _next_line(screen, [f"aqm status {task.id}", *_next(task)], hint)
 
 
-def _next(detail: TaskDetail) -> list[str]:
-    task = detail.task.id
-    match detail.task.status:
+def _next_line(screen: Screen, commands: Sequence[str], hint: Hint) -> None:
+    screen.line((f"next:  {'   '.join(hint(words) for words in commands)}", "dim"))
+
+
+def _next(task: TaskSummary) -> list[str]:
+    match task.status:
         case TaskStatus.COMPLETED | TaskStatus.FAILED | TaskStatus.CANCELLED:
-            return [f"aqm status {task}", f"aqm logs {task}"]
-        case TaskStatus.PENDING | TaskStatus.IN_PROGRESS | TaskStatus.STALLED:
-            return [f"aqm resume {task}", f"aqm cancel {task}"]
+            return [f"aqm logs {task.id}"]
+        case TaskStatus.PENDING | TaskStatus.STALLED:
+            return [f"aqm resume {task.id}", f"aqm cancel {task.id}"]
+        case TaskStatus.IN_PROGRESS:
+            return [f"aqm logs -f {task.id}", f"aqm resume {task.id}", f"aqm cancel {task.id}"]
         case TaskStatus.AWAITING_GATE | TaskStatus.AWAITING_HUMAN_INPUT:
-            return [f"aqm status {task}", f"aqm logs {task}"]
+            return [f"aqm logs {task.id}", f"aqm cancel {task.id}"]
+        case never:
+            assert_never(never)

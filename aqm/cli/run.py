@@ -19,6 +19,7 @@ from aqm.flow.state import Priority
 if TYPE_CHECKING:
     from aqm.cli.preparing import Wish
     from aqm.pipeline.resolve import Loaded
+    from aqm.runtimes.base import Host
     from aqm.service.project import Project
 
 __all__ = ["played", "resume", "run"]
@@ -77,6 +78,7 @@ def run(
     """
     from aqm.cli.consent import consented
     from aqm.cli.preparing import Wish, checked
+    from aqm.cli.watching import finished
 
     wish = Wish(pipeline, agent, _given(params), script)
     words = _text(text)
@@ -88,7 +90,9 @@ def run(
         project = consented(doorway, project, loaded.pipeline, agent)
     if detach:
         return _detached(doorway, project, words, wish, Priority(priority), as_json)
-    return played(doorway, project, words, wish, Priority(priority), as_json)
+    screen = _progress(doorway, as_json)
+    task, interrupted = played(doorway, project, words, wish, Priority(priority), screen)
+    return finished(doorway, project, [task], interrupted, script=script, as_json=as_json)
 
 
 def _text(text: str) -> str:
@@ -159,11 +163,11 @@ def _detached(
 
 
 def played(
-    doorway: Doorway, project: Project, text: str, wish: Wish, priority: Priority, as_json: bool = False
-) -> int:
-    """Submit the task and work on it here until it rests."""
+    doorway: Doorway, project: Project, text: str, wish: Wish, priority: Priority, screen: Screen
+) -> tuple[str, bool]:
+    """Submit the task and work on it here until it rests; its id, and whether a signal ended that."""
     from aqm.cli.interrupt import Interrupts
-    from aqm.cli.watching import finished, watched
+    from aqm.cli.watching import watched
     from aqm.service.host import host_of
     from aqm.service.tasks import open_tasks, submit
 
@@ -179,13 +183,13 @@ def played(
             priority=priority,
             own=True,
         )
-        screen = _progress(doorway, as_json)
         screen.line((task.id, "bold"), f"  {task.description}")
+        _say_script(screen, host)
         if waiting:
             older = "1 older task waits" if waiting == 1 else f"{waiting} older tasks wait"
             doorway.err.line((f"{older} for a worker: {doorway.hint('aqm resume')}", "yellow"))
         watched(doorway, project, host, task.id, interrupts, screen)
-    return finished(doorway, project, [task.id], interrupts.caught, as_json)
+    return task.id, interrupts.caught
 
 
 def _progress(doorway: Doorway, as_json: bool) -> Screen:
@@ -209,14 +213,24 @@ def resume(doorway: Doorway, id: str | None, script: Path | None, as_json: bool)
     from aqm.cli.watching import finished, watched
     from aqm.service.host import host_of
     from aqm.service.running import adopt
+    from aqm.service.tasks import task_detail
 
     project = doorway.project()
     host = host_of(doorway.environ, project.settings, script)
+    screen = _progress(doorway, as_json)
     with Interrupts() as interrupts:
         tasks = adopt(project, id)
         if not tasks:
-            doorway.out.line("No task waits for a worker.")
+            screen.line("No task waits for a worker.")
             return DONE
+        for task in tasks:
+            screen.line((task, "bold"), f"  {task_detail(project, task).task.description}")
+        _say_script(screen, host)
         alone = tasks[0] if len(tasks) == 1 else None
-        watched(doorway, project, host, alone, interrupts, _progress(doorway, as_json))
-    return finished(doorway, project, tasks, interrupts.caught, as_json)
+        watched(doorway, project, host, alone, interrupts, screen)
+    return finished(doorway, project, tasks, interrupts.caught, script=script, as_json=as_json)
+
+
+def _say_script(screen: Screen, host: Host) -> None:
+    if host.script:
+        screen.line((f"No CLI is called: the answers are played from {host.script}", "yellow"))

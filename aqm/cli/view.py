@@ -25,6 +25,7 @@ _ENDS = (EventKind.TURN_COMPLETE, EventKind.TURN_FAILED, EventKind.TURN_RETRY, E
 class _Stage:
     agent: str
     tokens: int | None = None
+    rejected: bool = False
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class _Voice:
     place: Place
     style: str = ""
     held: str = ""
+    begun: bool = False  # whether it has said anything but empty lines
 
 
 @dataclass(slots=True)
@@ -82,8 +84,10 @@ class View:
                 self._finish(place)
             if event.kind is EventKind.TURN_COMPLETE:
                 self._count(place, event)
+            if event.kind is EventKind.GATE_VERDICT and place in self._stages:
+                self._stages[place].rejected = not event.data.get("approved")
             parts = told(event)
-            if parts:
+            if parts and (self.verbose or event.kind is not EventKind.NO_HANDOFF):
                 self._line(place, *parts)
             if event.kind in (EventKind.STAGE_COMPLETE, EventKind.STAGE_FAILED):
                 self._close(place, event)
@@ -108,7 +112,8 @@ class View:
             facts.append(duration(float(event.data["seconds"])))
         if stage.tokens is not None:
             facts.append(f"{count(stage.tokens)} tokens")
-        mark: Part = ("  ✗ ", "red") if failed else ("  ✓ ", "green")
+        mark: Part = ("  · ", "dim") if stage.rejected else ("  ✓ ", "green")
+        mark = ("  ✗ ", "red") if failed else mark
         self._line(place, mark, (" · ".join(facts), "red" if failed else "dim"))
 
     # Live text -----------------------------------------------------------------------------
@@ -147,6 +152,8 @@ class View:
             self._flush(line.attempt)
             voice = self._voices.setdefault(line.attempt, _Voice(place, style))
         text = voice.held + text
+        text = text if voice.begun else text.lstrip("\n")
+        voice.begun = voice.begun or bool(text)
         voice.held = ""
         if self.screen.interactive and len(self._stages) == 1:
             self._stream(line.attempt, voice, text)

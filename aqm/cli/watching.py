@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqm.cli.doorway import Doorway
@@ -15,6 +17,7 @@ from aqm.cli.view import View
 if TYPE_CHECKING:
     from aqm.runtimes.base import Host
     from aqm.service.project import Project
+    from aqm.service.views import TaskSummary
 
 __all__ = ["finished", "watched"]
 
@@ -35,23 +38,44 @@ def watched(
         worker.wait(task)
     view.finish()
     if view.broken:
+        from aqm.service.tasks import task_detail
+
+        left = [] if task is None else [task_detail(project, task).task]
+        _say_resumable(doorway, left, host.script)
         raise BrokenPipeError
 
 
 def finished(
-    doorway: Doorway, project: Project, tasks: Sequence[str], interrupted: bool, as_json: bool = False
+    doorway: Doorway,
+    project: Project,
+    tasks: Sequence[str],
+    interrupted: bool,
+    *,
+    script: Path | None = None,
+    as_json: bool = False,
+    next_steps: bool = True,
 ) -> int:
-    """Say how each task rests; the exit code."""
+    """Say how each task rests, and what can be typed next; the exit code."""
     from aqm.cli.printing import detail_json, print_json
     from aqm.service.tasks import task_detail
 
     details = [task_detail(project, task) for task in tasks]
+    hint = doorway.hint if next_steps and not interrupted else None
     for detail in details:
         if as_json:
             print_json(doorway.out, detail_json(detail))
         else:
-            closing(doorway.out, detail, doorway.hint)
+            closing(doorway.out, detail, hint)
     if interrupted:
+        _say_resumable(doorway, [detail.task for detail in details], script)
         return INTERRUPTED
     codes = {rest_code(detail.task.status) for detail in details}
     return next((code for code in _WORST if code in codes), DONE)
+
+
+def _say_resumable(doorway: Doorway, tasks: Sequence[TaskSummary], script: Path | None) -> None:
+    played = f" --script {shlex.quote(str(script))}" if script else ""
+    for task in tasks:
+        if not task.status.ended:
+            again = doorway.hint(f"aqm resume {task.id}{played}")
+            doorway.err.line(("stopped; it can go on with:  ", "yellow"), (again, "bold"))

@@ -27,7 +27,7 @@ def sentence(error: ErrorDetails, name: str, model: type[BaseModel]) -> tuple[st
     value, context = error["input"], error.get("ctx", {})
     match error["type"]:
         case "missing":
-            return f"{name} is missing", _add(name, model, error["loc"])
+            return f"{name} is missing", f"add it: {_described(model, error['loc']) or name}"
         case "extra_forbidden":
             word = str(error["loc"][-1])
             return f"unknown key {word!r}", did_you_mean(word, keys_of(model, error["loc"][:-1]))
@@ -48,6 +48,8 @@ def sentence(error: ErrorDetails, name: str, model: type[BaseModel]) -> tuple[st
             return f"{name} must be a mapping, not {kind(value)}", "write it as  key: value  lines"
         case "too_short" | "string_too_short":
             return f"{name} is empty", "give at least one" if error["type"] == "too_short" else ""
+        case "string_pattern_mismatch":
+            return f"{name} cannot be {_shown(value)}", _described(model, error["loc"])
     return _of_bounds(error["type"], name, value, context)
 
 
@@ -59,18 +61,18 @@ def _of_bounds(type_: str, name: str, value: object, context: Mapping[str, Any])
             return f"{name} must be more than {context['gt']:g}, not {value}", ""
         case "less_than_equal":
             return f"{name} must be at most {context['le']:g}, not {value}", ""
-        case "string_pattern_mismatch":
-            cure = "start with a letter or _, then letters, digits, _ and -"
-            return f"{name} cannot be {_shown(value)}", cure
         case t if t == OWN_SENTENCE:
             return f"{name} {context['message']}", str(context.get("cure", ""))
     return f"{name} cannot be {_shown(value)}", ""
 
 
-def _add(name: str, model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    fields = [_fields(each).get(str(loc[-1])) for each in _models_at(model, loc[:-1])]
+def _described(model: type[BaseModel], loc: tuple[int | str, ...]) -> str:
+    """What the field at `loc` says about itself, without its capital and its full stop."""
+    words = [index for index, step in enumerate(loc) if isinstance(step, str)]
+    above, name = loc[: words[-1]], str(loc[words[-1]])
+    fields = [_fields(each).get(name) for each in _models_at(model, above)]
     said = next((field.description for field in fields if field and field.description), "")
-    return f"add it: {said[0].lower()}{said[1:].rstrip('.')}" if said else f"add {name}"
+    return said[:1].lower() + said[1:].rstrip(".")
 
 
 def _shown(value: object) -> str:
@@ -113,6 +115,6 @@ def _models_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[type[
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if get_origin(annotation) in (Union, UnionType, tuple, list, dict) or hasattr(annotation, "__metadata__"):
+    if get_origin(annotation) in (Union, UnionType, tuple, list) or hasattr(annotation, "__metadata__"):
         return [model for part in get_args(annotation) for model in _models_in(part)]
     return []

@@ -196,7 +196,9 @@ class Consensus(Spec):
 
 
 class _Common(Spec):
-    id: str = Field(pattern=ID_PATTERN, description="What other agents call it: letters, digits, _ and -.")
+    id: str = Field(
+        pattern=ID_PATTERN, description="What other agents call it: a letter, then letters, digits, _ and -."
+    )
     name: str = Field("", description="Shown to people; the title-cased id when left out.")
     handoffs: tuple[Handoff, ...] = Field((), description="Who comes next.", strict=False)
     gate: Gate | None = Field(None, description="A check after (or before) the work.")

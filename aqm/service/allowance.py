@@ -13,7 +13,7 @@ __all__ = ["allow"]
 
 
 def allow(project: Project, setting: str, value: str) -> None:
-    """Set `section.key` to true, or add `value` to the list `section.key`.
+    """Set `section.key` to true, or add the one word of `[value]` to the list `section.key`.
 
     The text is edited, then read again: unless exactly this has changed, nothing is written.
     """
@@ -40,7 +40,7 @@ def _read(text: str) -> dict[str, Any]:
 
 def _wanted(before: dict[str, Any], section: str, key: str, value: str) -> dict[str, Any]:
     own = before.get(section) or {}
-    new: Any = True if value == "true" else [*(own.get(key) or []), value]
+    new: Any = True if value == "true" else [*(own.get(key) or []), value[1:-1]]
     return {**before, section: {**own, key: new}}
 
 

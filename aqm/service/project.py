@@ -18,6 +18,7 @@ __all__ = [
     "installed_runtime",
     "template_text",
     "templates",
+    "write_demo",
     "write_project",
 ]
 
@@ -105,6 +106,16 @@ def write_project(
         ) from None
 
 
+def write_demo(path: Path, runtime: str) -> None:
+    """The project of `aqm demo`: a tiny program, and a team of three on `runtime`."""
+    demo = _TEMPLATES / "demo"
+    pipeline = (demo / "pipeline.yaml").read_text(encoding="utf-8")
+    _write(path / "app.py", (demo / "app.py.txt").read_text(encoding="utf-8"))
+    _write(path / FOLDER / "config.yaml", _CONFIG)
+    _write(path / FOLDER / ".gitignore", _IGNORE)
+    _write(path / FOLDER / "pipelines" / "default.yaml", _on(runtime, pipeline))
+
+
 def _write(file: Path, text: str) -> bool:
     """Whether the file was missing. `x` refuses what exists, also what came into being just now."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +143,10 @@ def template_text(name: str, runtime: str = "claude") -> str:
     known = [file.stem for file in _TEMPLATES.glob("*.yaml")]
     if name not in known:
         raise NotFoundError(f"There is no template {name!r};", cure=did_you_mean(name, known))
-    text = (_TEMPLATES / f"{name}.yaml").read_text(encoding="utf-8")
+    return _on(runtime, (_TEMPLATES / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def _on(runtime: str, text: str) -> str:
     return text.replace("runtime: claude", f"runtime: {runtime}")
 
 

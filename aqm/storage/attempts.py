@@ -10,7 +10,8 @@ from sqlalchemy import BindParameter, Connection, bindparam, func, select, updat
 from aqm.flow.outcome import Answer, Outcome, Usage
 from aqm.flow.state import AttemptStatus
 from aqm.storage.statement import Statement
-from aqm.storage.tables import attempts
+from aqm.storage.tables import attempts, turns
+from aqm.storage.turns import stages_of
 
 __all__ = ["Holder", "book_late", "end", "holder", "holders"]
 
@@ -68,8 +69,9 @@ def holder(connection: Connection, attempt: str) -> Holder | None:
 
 def holders(connection: Connection, task: str) -> list[Holder]:
     """The running attempts of a task."""
+    ours = select(turns.c.id).where(turns.c.stage_id.in_(stages_of(task)))
     query = _HOLDER.where(
-        attempts.c.task_id == task, attempts.c.status == AttemptStatus.RUNNING.value
+        attempts.c.turn_id.in_(ours), attempts.c.status == AttemptStatus.RUNNING.value
     ).order_by(attempts.c.turn_id)
     return [Holder(row.id, row.turn_id, row.task_id, row.worker) for row in connection.execute(query)]
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from aqm.flow.state import TaskStatus, TurnStatus
 from aqm.storage.statement import Statement
 from aqm.storage.tables import tasks, turns
+from aqm.storage.turns import stages_of
 
 __all__ = ["Bell", "at_once", "forget", "next_due", "some_unheard", "take", "take_unheard"]
 
@@ -68,7 +69,7 @@ def forget(connection: Connection, task: str) -> None:
     """Nobody heard what was rung for this task: its owner died, or its messages are gone."""
     connection.execute(
         update(turns)
-        .where(turns.c.task_id == task, turns.c.status == TurnStatus.QUEUED.value)
+        .where(turns.c.stage_id.in_(stages_of(task)), turns.c.status == TurnStatus.QUEUED.value)
         .values(rung_at=None, rings=0)
     )
 
@@ -77,7 +78,7 @@ def at_once(connection: Connection, task: str) -> None:
     """A task's queued turns wait for their time no longer."""
     connection.execute(
         update(turns)
-        .where(turns.c.task_id == task, turns.c.status == TurnStatus.QUEUED.value)
+        .where(turns.c.stage_id.in_(stages_of(task)), turns.c.status == TurnStatus.QUEUED.value)
         .values(not_before=0.0)
     )
 

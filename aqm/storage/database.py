@@ -90,7 +90,7 @@ def _sqlite_engine(url: str, size: int, synchronous: str | None) -> Engine:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-        cursor.execute("PRAGMA wal_autocheckpoint=4000")
+        cursor.execute("PRAGMA wal_autocheckpoint=10000")
         if synchronous:
             cursor.execute(f"PRAGMA synchronous={synchronous}")
         else:

@@ -150,7 +150,7 @@ def attempts_of(connection: Connection, task: str, stage: int | None = None) -> 
         select(attempts, turns.c.kind, turns.c.runtime, turns.c.agent, stages.c.number.label("stage_number"))
         .join(turns, turns.c.id == attempts.c.turn_id)
         .join(stages, stages.c.id == turns.c.stage_id)
-        .where(attempts.c.task_id == task)
+        .where(stages.c.task_id == task)
         .order_by(stages.c.number, turns.c.number, attempts.c.number)
     )
     if stage is not None:

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, func, select, update
 
 from aqm.flow.state import TaskStatus, TurnStatus
 from aqm.storage.tables import tasks, turns
+from aqm.storage.turns import stages_of
 
 __all__ = ["adopt", "last_sign", "mine", "orphans", "owner_of", "release", "working"]
 
@@ -50,7 +51,7 @@ def orphans(connection: Connection, project: int, most: int = 1000) -> list[tupl
 def last_sign(connection: Connection, task: str) -> float:
     """When its owner was last known to act: the end of its longest lease, or its last write."""
     lease = select(func.max(turns.c.lease_until)).where(
-        turns.c.task_id == task, turns.c.status == TurnStatus.RUNNING.value
+        turns.c.stage_id.in_(stages_of(task)), turns.c.status == TurnStatus.RUNNING.value
     )
     written = select(tasks.c.updated_at).where(tasks.c.id == task)
     signs = [connection.execute(query).scalar_one_or_none() for query in (lease, written)]

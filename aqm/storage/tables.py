@@ -1,4 +1,7 @@
-"""The tables. Times are seconds since the epoch on the database's clock."""
+"""The tables. Times are seconds since the epoch on the database's clock.
+
+Their partial indexes are in `indexes`, because a database's own words load its whole dialect.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
 __all__ = [
@@ -108,12 +110,6 @@ tasks = Table(
     CheckConstraint("priority between 0 and 3", name="priority"),
     Index("ix_tasks_recent", "project_id", "created_at", "id"),
     Index("ix_tasks_status", "project_id", "status", "created_at", "id"),
-    Index(
-        "ix_tasks_owner",
-        "owner",
-        sqlite_where=text("owner is not null"),
-        postgresql_where=text("owner is not null"),
-    ),
 )
 
 stages = Table(
@@ -140,7 +136,6 @@ stages = Table(
     UniqueConstraint("task_id", "number"),
     _blob("input"),
     _blob("output"),
-    Index("ix_stages_branch", "task_id", "branch", "number"),
     Index("ix_stages_agent", "task_id", "agent", "number"),
 )
 
@@ -173,26 +168,6 @@ turns = Table(
     Column("parent", String(36)),  # the message that opened it
     Column("created_at", Double, nullable=False),
     UniqueConstraint("stage_id", "number"),
-    Index("ix_turns_task", "task_id"),
-    Index(
-        "ix_turns_due",
-        "priority",
-        "id",
-        sqlite_where=text("status = 'queued' and rung_at is null"),
-        postgresql_where=text("status = 'queued' and rung_at is null"),
-    ),
-    Index(
-        "ix_turns_rung",
-        "rung_at",
-        sqlite_where=text("status = 'queued' and rung_at is not null"),
-        postgresql_where=text("status = 'queued' and rung_at is not null"),
-    ),
-    Index(
-        "ix_turns_running",
-        "lease_until",
-        sqlite_where=text("status = 'running'"),
-        postgresql_where=text("status = 'running'"),
-    ),
 )
 
 attempts = Table(
@@ -222,7 +197,7 @@ attempts = Table(
     Column("cost_usd", Double),
     UniqueConstraint("turn_id", "number"),
     _blob("answer"),
-    Index("ix_attempts_task", "task_id"),
+    sqlite_with_rowid=False,
 )
 
 events = Table(
@@ -235,6 +210,7 @@ events = Table(
     Column("stage", Integer),
     Column("agent", String(200), nullable=False, server_default=""),
     Column("data", Text, nullable=False, server_default="{}"),
+    sqlite_with_rowid=False,
 )
 
 # What decide() counts, so that it never reads the history.
@@ -246,6 +222,7 @@ counters = Table(
     Column("agent", String(200), primary_key=True),
     Column("visits", Integer, nullable=False, server_default="0"),
     Column("rejections", Integer, nullable=False, server_default="0"),  # since the last approval
+    sqlite_with_rowid=False,
 )
 
 chunks = Table(

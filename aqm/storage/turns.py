@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from aqm.flow.state import AttemptStatus, StageStatus, TaskStatus, TurnKind, TurnStatus
 from aqm.flow.task import Turn
@@ -27,6 +27,7 @@ __all__ = [
     "open_turn",
     "requeue",
     "running",
+    "stages_of",
 ]
 
 _CLAIMABLE = (TaskStatus.PENDING, TaskStatus.IN_PROGRESS)
@@ -230,16 +231,22 @@ def requeue(
 def drop_live(connection: Connection, task: str, at: float) -> None:
     """Take back every turn of a task that has not ended, and fence its attempts."""
     live = (TurnStatus.PENDING.value, TurnStatus.QUEUED.value, TurnStatus.RUNNING.value)
-    connection.execute(
-        update(turns)
-        .where(turns.c.task_id == task, turns.c.status.in_(live))
-        .values(status=TurnStatus.DROPPED.value, attempt=None, lease_until=None)
-    )
+    ours = select(turns.c.id).where(turns.c.stage_id.in_(stages_of(task)))
     connection.execute(
         update(attempts)
-        .where(attempts.c.task_id == task, attempts.c.status == AttemptStatus.RUNNING.value)
+        .where(attempts.c.turn_id.in_(ours), attempts.c.status == AttemptStatus.RUNNING.value)
         .values(status=AttemptStatus.FENCED.value, finished_at=at)
     )
+    connection.execute(
+        update(turns)
+        .where(turns.c.stage_id.in_(stages_of(task)), turns.c.status.in_(live))
+        .values(status=TurnStatus.DROPPED.value, attempt=None, lease_until=None)
+    )
+
+
+def stages_of(task: str) -> Select[tuple[int]]:
+    """The ids of a task's stages: turns and attempts are found through them and need no index of their own."""
+    return select(stages.c.id).where(stages.c.task_id == task)
 
 
 _INSERT = Statement(

@@ -15,9 +15,26 @@ import time
 SILENT = os.open(os.devnull, os.O_RDWR)
 
 
+def files_given():
+    """Every file that an argument or the turn's own home names, as it is while the turn runs."""
+    paths = [word for word in sys.argv[1:] if word.startswith("/") and os.path.isfile(word)]
+    home = os.environ.get("GEMINI_CLI_HOME")
+    if home:
+        folder = os.path.join(home, ".gemini")
+        paths += [os.path.join(folder, name) for name in os.listdir(folder)]
+    return {path: look_at(path) for path in paths if os.path.isfile(path)}
+
+
+def look_at(path):
+    with open(path) as file:
+        modes = [oct(os.stat(place).st_mode)[-3:] for place in (path, os.path.dirname(path))]
+        return {"text": file.read(), "mode": modes[0], "folder": modes[1]}
+
+
 def log(stdin):
     with open(os.environ["PLAY_LOG"], "a") as file:
         given = {"argv": sys.argv, "stdin": stdin, "env": dict(os.environ), "pid": os.getpid()}
+        given["files"] = files_given()
         file.write(json.dumps(given) + "\n")
 
 
@@ -85,6 +102,14 @@ def touch(path):
         pass
 
 
+def replace(path, text):
+    """Write a new file over the old one, as careful programs do."""
+    path = os.path.expandvars(path)
+    with open(path + ".new", "w") as file:
+        file.write(text)
+    os.replace(path + ".new", path)
+
+
 def die(name):
     os.kill(os.getpid(), getattr(signal, name))
 
@@ -101,6 +126,7 @@ ACTS = {
     "on_term": on_term,
     "child": child,
     "touch": touch,
+    "replace": replace,
     "close_input": lambda: os.close(0),
     "close_output": lambda: (os.close(1), os.close(2)),
     "die": die,

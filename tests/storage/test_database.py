@@ -13,7 +13,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from aqm.errors import StoreError
-from aqm.storage import migrate, tables
+from aqm.storage import indexes, migrate, tables
 from aqm.storage.database import Database
 from tests.storage.conftest import AddTask
 
@@ -25,7 +25,7 @@ def test_the_head_that_the_code_expects_is_the_newest_migration():
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(database: Database):
     with database.writing() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), indexes.metadata) == []
 
 
 def test_a_reading_transaction_cannot_write(database: Database):

@@ -1,0 +1,1 @@
+"""Tests of the language: pure, and in milliseconds."""
