@@ -98,7 +98,9 @@ class PipelineError(AqmError):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A cure that names the nearest of `known`, or lists them all when none is near."""
     names = sorted({str(name) for name in known})
-    near = get_close_matches(str(word).lower(), [name.lower() for name in names], n=1, cutoff=0.6)
+    if len(names) > 200:  # comparing takes a while
+        names = [name for name in names if name[:1].lower() == str(word)[:1].lower()][:200]
+    near = get_close_matches(str(word)[:80].lower(), [name.lower() for name in names], n=1, cutoff=0.6)
     if near:
         name = next(name for name in names if name.lower() == near[0])
         return f"did you mean {name!r}?"

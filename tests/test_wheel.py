@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -80,3 +81,11 @@ def test_a_wheel_in_an_empty_environment_is_the_whole_product(tmp_path: Path) ->
     *homes, tests = installed("python", "-c", WHERE).split()
     assert [home for home in homes if not Path(home).is_relative_to(tmp_path / "venv")] == []
     assert tests == "None"
+
+    installed("aqm", "init", "--yes")
+    installed("aqm", "validate")
+    script = workplace / "script.yaml"
+    script.write_text("default: {work: {say: done}, gate: {verdict: approved}}\n")
+    installed("aqm", "run", "do it", "--script", script)
+    (task,) = json.loads(installed("aqm", "list", "--json"))["tasks"]
+    assert (task["description"], task["status"]) == ("do it", "completed")

@@ -13,7 +13,6 @@ from aqm import __version__
 from aqm.cli.command import global_options
 from aqm.cli.doorway import Doorway
 from aqm.cli.ending import exit_code
-from aqm.errors import did_you_mean
 
 __all__ = ["COMMANDS", "aqm"]
 
@@ -73,6 +72,8 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and name not in _WHERE:
+            from aqm.errors import did_you_mean
+
             raise click.UsageError(f"there is no command {name!r}; {did_you_mean(name, _WHERE)}", context)
         return super().resolve_command(context, args)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -35,7 +34,7 @@ def global_options(*, hidden: bool) -> list[click.Parameter]:
         ),
         click.Option(
             ["--project"],
-            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            type=click.Path(exists=True, file_okay=False),
             metavar="DIR",
             expose_value=False,
             hidden=hidden,

@@ -61,7 +61,9 @@ def _own(doorway: Doorway) -> dict[str, str]:
 
 
 def _introduce(doorway: Doorway, folder: Path, runtime: str) -> None:
-    doorway.out.line("A planner, a developer and a reviewer work on a tiny program in ", (str(folder), "bold"))
+    doorway.out.line(
+        "A planner, a developer and a reviewer work on a tiny program in ", (str(folder), "bold")
+    )
     if runtime == _SCRIPTED:
         doorway.out.line(
             ("No agent CLI is called and nothing is spent: ", "yellow"),

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -26,7 +25,7 @@ class Doorway:
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     verbose: bool = False
     color: bool = True
-    folder: Path | None = None  # --project
+    folder: str | None = None  # --project
 
     @property
     def out(self) -> Screen:
@@ -47,12 +46,14 @@ class Doorway:
 
         if self.folder is None:
             return words
-        return words.replace("aqm ", f"aqm --project {shlex.quote(str(self.folder))} ", 1)
+        return words.replace("aqm ", f"aqm --project {shlex.quote(self.folder)} ", 1)
 
     def project(self) -> Project:
+        from pathlib import Path
+
         from aqm.service.project import find_project
 
-        return find_project(self.folder or Path.cwd(), self.environ)
+        return find_project(Path(self.folder or Path.cwd()), self.environ)
 
 
 pass_doorway = click.make_pass_decorator(Doorway)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 
 from aqm.cli.doorway import Doorway
 from aqm.cli.terminal import quiet_streams
-from aqm.errors import AqmError
 
 __all__ = ["CANCELLED", "DONE", "FAILED", "INTERRUPTED", "USAGE", "WAITS", "exit_code"]
 
@@ -36,10 +34,8 @@ def exit_code(ask: Callable[[], object], doorway: Doorway) -> int:
         return INTERRUPTED
     except click.ClickException as error:
         return _misused(doorway, error)
-    except AqmError as error:
-        return _refused(doorway, error)
     except Exception as error:
-        return _bug(doorway, error)
+        return _failed(doorway, error)
     return code if isinstance(code, int) else DONE
 
 
@@ -62,7 +58,11 @@ def _misused(doorway: Doorway, error: click.ClickException) -> int:
     return error.exit_code
 
 
-def _refused(doorway: Doorway, error: AqmError) -> int:
+def _failed(doorway: Doorway, error: Exception) -> int:
+    from aqm.errors import AqmError
+
+    if not isinstance(error, AqmError):
+        return _bug(doorway, error)
     doorway.err.line(("error:", "red"), f" {error}")
     return error.exit_code
 
@@ -70,6 +70,7 @@ def _refused(doorway: Doorway, error: AqmError) -> int:
 def _bug(doorway: Doorway, error: Exception) -> int:
     import tempfile
     import traceback
+    from pathlib import Path
 
     text = traceback.format_exc()
     handle, name = tempfile.mkstemp(prefix="aqm-bug-", suffix=".txt")

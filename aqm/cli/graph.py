@@ -74,6 +74,15 @@ def _rules(agent: AnyAgent) -> Iterator[tuple[Part, ...]]:
         yield ("  → ", (", ".join(handoff.to), "bold"), _when(handoff), (label, "dim"))
     if not agent.handoffs:
         yield (("  ends here", "dim"),)
+    elif not _always_goes_on(agent):
+        yield (("  otherwise ends here", "dim"),)
+
+
+def _always_goes_on(agent: AnyAgent) -> bool:
+    conditions = {handoff.condition for handoff in agent.handoffs}
+    if conditions & {"always", "auto", "default"}:
+        return True
+    return "on_reject" in conditions and bool(conditions & {"on_approve", "on_pass"})
 
 
 def _when(handoff: Handoff) -> Part:

@@ -67,17 +67,20 @@ def validate(doorway: Doorway, path: Path | None, pipeline: str | None, strict: 
 
 def _verdicts(doorway: Doorway, path: Path | None, pipeline: str | None) -> list[Validation]:
     from aqm.errors import ProjectError
+    from aqm.service.host import facts_of
     from aqm.service.pipelines import pipeline_views, validate_file
 
+    host = facts_of(doorway.environ)
     if path:
         try:
-            return [validate_file(path, doorway.project(), None)]
+            return [validate_file(path, doorway.project(), None, host)]
         except ProjectError:
-            return [validate_file(path, None, None)]  # a file outside any project can be checked, too
+            return [validate_file(path, None, None, host)]  # outside any project a file can be checked, too
     project = doorway.project()
-    if pipeline:
-        return [validate_file(None, project, pipeline)]
-    return [validate_file(None, project, view.name) for view in pipeline_views(project)]
+    names = [pipeline] if pipeline else [view.name for view in pipeline_views(project)]
+    if not names:
+        names = [project.settings.default_pipeline]  # there is none, and that is said
+    return [validate_file(None, project, name, host) for name in names]
 
 
 def _verdict_lines(doorway: Doorway, verdict: Validation) -> None:

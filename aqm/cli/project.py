@@ -42,9 +42,15 @@ def init(doorway: Doorway, path: Path, template: str | None, yes: bool) -> None:
     for file in written:
         doorway.out.line(("  wrote ", "green"), str(file))
     if any(file.stem == pipeline for file in written):
-        runtime = installed_runtime(doorway.environ)
-        doorway.out.line(f"Its agents use {runtime}; `aqm doctor` says whether that is ready.")
+        _runtime(doorway, installed_runtime(doorway.environ))
         _next(doorway, path, pipeline)
+
+
+def _runtime(doorway: Doorway, runtime: str | None) -> None:
+    if runtime:
+        doorway.out.line(f"Its agents use {runtime}; `aqm doctor` says whether that is ready.")
+    else:
+        doorway.out.line("Its agents use claude, which is not on this host: `aqm doctor` says how to get it.")
 
 
 def _chosen(doorway: Doorway) -> str:

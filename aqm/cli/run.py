@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -196,7 +195,7 @@ def _progress(doorway: Doorway, as_json: bool) -> Screen:
     """Where the live view goes. With --json stdout has only the JSON: a person may still watch stderr."""
     if not as_json:
         return doorway.out
-    return doorway.err if doorway.err.interactive else Screen(Path(os.devnull).open("w"))
+    return doorway.err if doorway.err.interactive else Screen(None)
 
 
 @command("resume", "aqm resume", "aqm resume T-4F2A9C")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TextIO
 
 __all__ = ["Part", "Screen", "cut", "decorated", "held_back", "quiet_streams", "safe"]
@@ -14,19 +14,13 @@ __all__ = ["Part", "Screen", "cut", "decorated", "held_back", "quiet_streams", "
 # A part of a line: its text, or its text and style. The text is made safe when it is printed.
 Part = str | tuple[str, str]
 
-_SEQUENCES = re.compile(
+_SEQUENCES = (
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, modes
     "|(?:\x1b[\\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\\\|\x9c)"  # OSC, DCS, …
     "|\x1b[ -/]*[0-OQ-WYZ\\\\`-~]"  # what else ESC opens
 )
-_KEPT = {ord("\n"), ord("\t")}
-_BIDI = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-_LINES = [0x2028, 0x2029]  # some terminals break lines here, so a line could pose as ours
-_FORBIDDEN: dict[int, str | None] = dict.fromkeys(
-    [code for code in (*range(0x20), *range(0x7F, 0xA0), *_BIDI, *_LINES) if code not in _KEPT]
-)
-_FORBIDDEN.update(dict.fromkeys(range(0xD800, 0xE000), "\ufffd"))  # lone surrogates cannot be encoded
-
+_BIDI = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_LINES = (0x2028, 0x2029)  # some terminals break lines here, so a line could pose as ours
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36", "title": "1;36"}
 _LONGEST = 300  # characters of an unfinished sequence that are waited for
 _PLAIN_WIDTH = 100_000  # what is piped is never cut
@@ -34,15 +28,28 @@ _PLAIN_WIDTH = 100_000  # what is piped is never cut
 
 def safe(text: str) -> str:
     """`text` without anything that a terminal would act on: only newlines and tabs stay of the controls."""
-    return _SEQUENCES.sub("", text).translate(_FORBIDDEN)
+    return _sequences().sub("", text).translate(_replacements())
 
 
 def held_back(text: str) -> int:
     """Where the sequence begins that `text`, a piece of a stream, leaves unfinished; else its length."""
     start = text.rfind("\x1b")
-    if start < 0 or len(text) - start > _LONGEST or _SEQUENCES.match(text, start):
+    if start < 0 or len(text) - start > _LONGEST or _sequences().match(text, start):
         return len(text)
     return start
+
+
+@cache
+def _sequences() -> re.Pattern[str]:
+    return re.compile(_SEQUENCES)
+
+
+@cache
+def _replacements() -> dict[int, str | None]:
+    """Lone surrogates, which cannot be encoded, become the replacement character; the rest goes."""
+    controls = {*range(0x20), *range(0x7F, 0xA0), *_BIDI, *_LINES} - {ord("\n"), ord("\t")}
+    gone: dict[int, str | None] = dict.fromkeys(controls)
+    return gone | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
 def cut(text: str, width: int) -> str:
@@ -67,18 +74,20 @@ def quiet_streams() -> None:
 
 @dataclass(slots=True)
 class Screen:
-    """A stream to print on. All text passes `safe` here; styles are ours alone."""
+    """A stream to print on, or none. All text passes `safe` here; styles are ours alone."""
 
-    stream: TextIO
+    stream: TextIO | None
     decorated: bool = False
 
     @property
     def interactive(self) -> bool:
-        return self.stream.isatty()
+        return self.stream is not None and self.stream.isatty()
 
     @property
     def width(self) -> int:
-        return shutil.get_terminal_size().columns if self.interactive else _PLAIN_WIDTH
+        from shutil import get_terminal_size
+
+        return get_terminal_size().columns if self.interactive else _PLAIN_WIDTH
 
     def paint(self, part: Part) -> str:
         text, style = part if isinstance(part, tuple) else (part, "")
@@ -89,8 +98,9 @@ class Screen:
 
     def write(self, *parts: Part) -> None:
         """Print without a newline, at once."""
-        self.stream.write("".join(self.paint(part) for part in parts))
-        self.stream.flush()
+        if self.stream is not None:
+            self.stream.write("".join(self.paint(part) for part in parts))
+            self.stream.flush()
 
     def line(self, *parts: Part) -> None:
         self.write(*parts, "\n")

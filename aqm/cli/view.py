@@ -211,6 +211,8 @@ class View:
         if place == self._current or place not in self._stages:
             return
         self._break()
+        if self._current is not None and self.screen.interactive:
+            self.screen.line()
         self._current = place
         by = f" ({runtime})" if runtime else ""
         self.screen.line((f"── {self._name(place, ' · ')}{by} ──", "title"))

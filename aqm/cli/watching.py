@@ -61,13 +61,16 @@ def finished(
 
     details = [task_detail(project, task) for task in tasks]
     hint = doorway.hint if next_steps and not interrupted else None
-    for detail in details:
-        if as_json:
-            print_json(doorway.out, detail_json(detail))
-        else:
-            closing(doorway.out, detail, hint)
+    try:
+        for detail in details:
+            if as_json:
+                print_json(doorway.out, detail_json(detail))
+            else:
+                closing(doorway.out, detail, hint)
+    finally:  # said also when nobody reads stdout any more
+        if interrupted:
+            _say_resumable(doorway, [detail.task for detail in details], script)
     if interrupted:
-        _say_resumable(doorway, [detail.task for detail in details], script)
         return INTERRUPTED
     codes = {rest_code(detail.task.status) for detail in details}
     return next((code for code in _WORST if code in codes), DONE)

@@ -23,14 +23,22 @@ class Place:
     at: str = ""
 
     def fault(self, message: str, cure: str = "", *, severity: str = "error") -> Fault:
-        return Fault(message, self.file, self.line, self.column, self.at, cure, severity)
+        return Fault(
+            _cut(message, 600), self.file, self.line, self.column, self.at, _cut(cure, 300), severity
+        )
 
     def inside(self, *keys: str | int) -> Place:
         """The same line, for a value below this one that was not written."""
         at = self.at
         for key in keys:
-            at = f"{at}[{key}]" if isinstance(key, int) else f"{at}.{key}" if at else key
+            step = f"[{key}]" if isinstance(key, int) else f".{_cut(key, 80)}"
+            at = at + step if at else step.removeprefix(".")
         return Place(self.file, self.line, self.column, at)
+
+
+def _cut(text: str, most: int) -> str:
+    """What users write appears in messages, and may be long."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)

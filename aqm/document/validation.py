@@ -14,7 +14,9 @@ from aqm.errors import Fault
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["place_of", "validate"]
+__all__ = ["MOST_FAULTS", "place_of", "validate"]
+
+MOST_FAULTS = 100  # more help nobody, and finding the nearest names for them takes time
 
 Model = TypeVar("Model", bound=BaseModel)
 Path = tuple[str | int, ...]
@@ -28,7 +30,7 @@ def validate(model: type[Model], node: Node) -> tuple[Model | None, list[Fault]]
         as_text = _with_inserted_text(node, error)
         if as_text is not None:
             return validate(model, as_text)
-        return None, [_fault(each, model, node) for each in error.errors(include_url=False)]
+        return None, [_fault(each, model, node) for each in error.errors(include_url=False)[:MOST_FAULTS]]
 
 
 def _with_inserted_text(node: Node, error: ValidationError) -> Node | None:

@@ -30,7 +30,7 @@ _EMPHASIS = "*_`"
 _WORDS = frozenset({"HANDOFF", "HUMAN_INPUT", "VOTE", "CHUNK_ADD", "CHUNK_DONE", "CHUNK_REMOVE"})
 
 _AGENT = re.compile(ID_PATTERN)
-_CHUNK = re.compile(r"[Cc]-([0-9]{1,6})", re.ASCII)
+_CHUNK = re.compile(r"[Cc]-([0-9]{1,6})")
 # C0 and C1 (with ESC, DEL and a lone CR), line separators, bidirectional overrides, half characters.
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _PLACEHOLDER = re.compile(r"<[^<>]*>|\[[^\[\]]*\]|\{{1,2}[^{}]*\}{1,2}")
@@ -92,7 +92,7 @@ def _directive(line: str, agree: str) -> _Found | None:
     found = keyed(line)
     word = found.word.upper() if found else ""
     if found is None or word not in _WORDS:
-        return ("VOTE", True) if _same(_vote_of(line), agree) and not _CONTROL.search(line) else None
+        return ("VOTE", True) if _same(_vote_of(line), agree) else None
     if _CONTROL.search(line):
         return None
     match word:

@@ -181,4 +181,4 @@ def _leaves_open(line: str) -> bool:
         return False
     rest = _CODE_SPAN.sub(" ", line)
     rest = _STRUCK.sub(" ", _LINK.sub(" ", _TAG.sub(" ", rest)))
-    return "\\`" in line or _OPENS.search(rest) is not None
+    return _OPENS.search(rest) is not None

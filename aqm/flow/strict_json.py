@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 __all__ = ["MAX_CHARS", "MAX_DEPTH", "clean_object", "read_object"]
 
@@ -22,7 +22,10 @@ def read_object(text: str) -> dict[str, Any] | None:
     if len(text) > MAX_CHARS:
         return None
     try:
-        value = json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse)
+        value = json.loads(
+            text,
+            object_pairs_hook=_each_once,
+        )
     except (ValueError, RecursionError):
         return None
     return clean_object(value) if isinstance(value, dict) else None
@@ -61,11 +64,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
-
-
 def _finite(number: float) -> float:
-    if not math.isfinite(number):  # 1e999
+    if not math.isfinite(number):  # NaN, or 1e999
         raise ValueError
     return number

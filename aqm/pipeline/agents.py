@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from aqm.document.nodes import Mapping as MappingNode
 from aqm.document.nodes import Place, Scalar, Sequence, kind, plain
-from aqm.document.validation import place_of, validate
+from aqm.document.validation import MOST_FAULTS, place_of, validate
 from aqm.errors import Fault, did_you_mean
 from aqm.pipeline.extends import Extension
 from aqm.pipeline.imports import File, Files, Written
@@ -23,6 +23,8 @@ def build_agents(main: File, files: Files) -> tuple[list[AnyAgent], Sources]:
     agents: list[AnyAgent] = []
     nodes: dict[str, MappingNode] = {}
     for each in written:
+        if len(files.faults) + len(extension.faults) > MOST_FAULTS:
+            break
         if not isinstance(each.node, MappingNode):
             files.faults.append(_no_mapping(each))
             continue
@@ -37,6 +39,9 @@ def build_agents(main: File, files: Files) -> tuple[list[AnyAgent], Sources]:
         files.faults += faults
         agents += [agent] if agent else []
     files.faults += extension.faults
+    if written and all(each.is_abstract for each in written):
+        said = "every agent is abstract, so there is none to run"
+        files.faults.append(written[0].node.place.fault(said, "add one that extends them"))
     return agents, _sources(main, files, written, nodes)
 
 
@@ -88,8 +93,7 @@ def _unknown_keys(node: MappingNode) -> list[Fault]:
     known = {*Agent.model_fields, *Session.model_fields}
     return [
         node.keys.get(key, node.place).fault(f"unknown key {key!r}", did_you_mean(key, known))
-        for key in node.entries
-        if key not in known
+        for key in [key for key in node.entries if key not in known][:MOST_FAULTS]
     ]
 
 

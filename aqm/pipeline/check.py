@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import assert_never
 
 from aqm.document.nodes import Place, Plain
+from aqm.document.validation import MOST_FAULTS
 from aqm.errors import Fault, did_you_mean
 from aqm.pipeline import output
 from aqm.pipeline.conditions import Comparison, ConditionError, Expression, Preset, compile_condition
@@ -29,19 +31,21 @@ def check(
 ) -> list[Fault]:
     """All errors of the agents; the ids of agents that are broken otherwise count as known."""
     known = _Known(sources, frozenset(agent.id for agent in agents) | sources.ids, tuple(runtimes), params)
-    faults: list[Fault] = []
-    for agent in agents:
-        faults += _of_handoffs(agent, known)
-        faults += _of_gate(agent, known)
-        faults += _of_templates(agent, known)
-        match agent:
-            case Agent():
-                faults += _of_agent(agent, known)
-            case Session():
-                faults += _of_session(agent, known)
-            case never:
-                assert_never(never)
-    return faults
+    faults = (fault for agent in agents for fault in _of_any(agent, known))
+    return list(islice(faults, MOST_FAULTS))
+
+
+def _of_any(agent: AnyAgent, known: _Known) -> Iterator[Fault]:
+    yield from _of_handoffs(agent, known)
+    yield from _of_gate(agent, known)
+    yield from _of_templates(agent, known)
+    match agent:
+        case Agent():
+            yield from _of_agent(agent, known)
+        case Session():
+            yield from _of_session(agent, known)
+        case never:
+            assert_never(never)
 
 
 @dataclass(frozen=True, slots=True)

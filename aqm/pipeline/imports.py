@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from aqm.document.nodes import Mapping as MappingNode
 from aqm.document.nodes import Node, Place, Plain, Scalar, Sequence
 from aqm.document.parser import parse
-from aqm.document.validation import place_of, validate
+from aqm.document.validation import MOST_FAULTS, place_of, validate
 from aqm.errors import Fault, PipelineError, did_you_mean
 from aqm.pipeline.params import Declared, Values, in_force, read_params
 from aqm.pipeline.references import Insertion
@@ -100,7 +100,7 @@ class Files:
             self.complete = False
             return file
         agents = self._sections(file, root, importers)
-        self._agents(file, agents, root)
+        self._agents(file, agents, root, is_main=not importers)
         return file
 
     def _sections(self, file: File, root: Node, importers: tuple[str, ...]) -> Node | None:
@@ -145,13 +145,13 @@ class Files:
 
     # Agents ------------------------------------------------------------------------------------
 
-    def _agents(self, file: File, node: Node | None, root: Node) -> None:
+    def _agents(self, file: File, node: Node | None, root: Node, *, is_main: bool) -> None:
         if node is None:
-            if isinstance(root, MappingNode) and not (file.imported and file.path != next(iter(self.known))):
+            only_imports = isinstance(root, MappingNode) and root.get("imports") is not None
+            if isinstance(root, MappingNode) and (is_main or not only_imports):
                 place = root.keys.get("agents", root.place.inside("agents"))
-                self.faults.append(
-                    place.fault("agents is missing", "write  agents:  and at least one below it")
-                )
+                cure = "write  agents:  and at least one below it"
+                self.faults.append(place.fault("agents is missing", cure))
             return
         if not isinstance(node, Sequence):
             self.faults.append(node.place.fault("agents must be a list", "write each agent after a -"))
@@ -209,7 +209,7 @@ class Files:
             return
         offered = other.visible
         file.named.update(entry.agents)
-        for number, name in enumerate(entry.agents):
+        for number, name in enumerate(entry.agents[:MOST_FAULTS]):
             if name not in offered and (other.agents or other.imported):
                 said = f"{path} has no agent called {name!r}"
                 self.faults.append(place_of(node, "agents", number).fault(said, did_you_mean(name, offered)))

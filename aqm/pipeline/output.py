@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
+from aqm.document.validation import MOST_FAULTS
 from aqm.errors import did_you_mean
 
 __all__ = ["MOST_REFERENCES", "MOST_SCHEMAS", "Flaw", "as_json_schema", "flaws"]
@@ -72,7 +74,7 @@ def _is_schema(value: Mapping[str, Any]) -> bool:
 
 def flaws(schema: Mapping[str, Any]) -> list[Flaw]:
     """All that keeps `schema` from describing an object with fields."""
-    found = list(_flaws(schema))
+    found = list(islice(_flaws(schema), MOST_FAULTS))
     if not found and not _is_usable(schema):
         found.append(Flaw((), "output is no valid JSON Schema", "try it with a JSON Schema validator"))
     return found

@@ -10,7 +10,7 @@ from typing import Any
 from aqm.document.nodes import Mapping as MappingNode
 from aqm.document.nodes import Node, Place, Plain, Scalar, kind
 from aqm.document.parser import is_text, parse, value_of
-from aqm.document.validation import validate
+from aqm.document.validation import MOST_FAULTS, validate
 from aqm.errors import Fault, PipelineError, did_you_mean
 from aqm.pipeline.references import REFERENCE, as_text
 from aqm.pipeline.spec import Param
@@ -73,6 +73,8 @@ def read_params(node: Node | None) -> tuple[dict[str, Declared], list[Fault]]:
     faults: list[Fault] = []
     for name, each in node.entries.items():
         place = node.keys.get(name, each.place)
+        if len(faults) >= MOST_FAULTS:
+            break
         if not _NAME.fullmatch(name):
             cure = "start with a letter or _, then letters, digits, _ and -"
             faults.append(place.fault(f"a param cannot be called {name!r}", cure))

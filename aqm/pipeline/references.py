@@ -10,16 +10,21 @@ from typing import assert_never
 
 from aqm.document.nodes import Mapping as MappingNode
 from aqm.document.nodes import Node, Plain, Scalar, Sequence
+from aqm.document.validation import MOST_FAULTS
 from aqm.errors import Fault, did_you_mean
 from aqm.pipeline.templates import is_template, template_tokens
 
-__all__ = ["REFERENCE", "Insertion", "as_text"]
+__all__ = ["MOST_INSERTED", "REFERENCE", "Insertion", "as_text"]
 
 REFERENCE = re.compile(r"\$\{\{\s*params\.([A-Za-z_][\w-]*)\s*\}\}")
 
+# a brace before a value could begin a block together with it
+_AFTER_BRACES = re.compile(r"(\{?)" + REFERENCE.pattern)
 _NUMBER_OR_BOOLEAN = re.compile(r"-?[0-9]+(\.[0-9]+)?|true|false")  # means the same in text and in a block
 _PLAIN_WORDS = re.compile(r"[\w .,:/@+-]*")
 _SHELL_WORD = re.compile(r"[\w./:@+,][\w./:@+,-]*")
+MOST_INSERTED = 1_000_000
+
 _ITEM = "[]"  # a step into a list
 _TEMPLATES = (("system_prompt",), ("handoffs", _ITEM, "payload"), ("gate", "prompt"))
 _CONDITIONS = (("handoffs", _ITEM, "condition"),)
@@ -40,6 +45,7 @@ class Insertion:
     values: Mapping[str, Plain]
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
+    inserted: int = 0  # characters so far
 
     def into(self, node: Node, path: tuple[str, ...] = ()) -> Node:
         """`node` with its references replaced; `path` leads to it from the agent."""
@@ -56,7 +62,7 @@ class Insertion:
 
     def _scalar(self, node: Scalar, path: tuple[str, ...]) -> Scalar:
         source = node.value
-        if not isinstance(source, str) or "${{" not in source:
+        if not isinstance(source, str) or "${{" not in source or len(self.faults) >= MOST_FAULTS:
             return node
         names = REFERENCE.findall(source)
         unknown = [name for name in names if name not in self.values]
@@ -66,6 +72,11 @@ class Insertion:
         if unknown or not names:
             return node
         texts = {name: as_text(self.values[name]) for name in names}
+        self.inserted += sum(len(texts[name]) for name in names)
+        if self.inserted > MOST_INSERTED:
+            said = f"the params would put more than {MOST_INSERTED:,} characters into the file"
+            self.faults.append(node.place.fault(said, "make them shorter, or name them less often"))
+            return node
         if REFERENCE.fullmatch(source.strip()):
             return self._lone(node, path, names[0], texts)
         return replace(node, value=self._text(node, path, source, texts))
@@ -107,7 +118,7 @@ class Insertion:
         if all(_NUMBER_OR_BOOLEAN.fullmatch(text) for text in texts.values()):
             return REFERENCE.sub(lambda match: texts[match[1]], source)
         if not is_template(REFERENCE.sub("\0", source)):
-            return REFERENCE.sub(lambda match: _for_data(texts[match[1]]), source)
+            return _AFTER_BRACES.sub(lambda match: _for_data(match[1] + texts[match[2]]), source)
         try:
             return "".join(_inserted(list(template_tokens(source)), texts))
         except ValueError:
@@ -126,12 +137,13 @@ def _inserted(tokens: list[tuple[str, str]], texts: Mapping[str, str]) -> Iterat
         found = _whole_reference(tokens, index) if kind == "data" and text.endswith("$") else None
         if found is not None:
             name, index = found
-            yield text[:-1] + _for_data(texts[name])
+            before = text[:-1].rstrip("{")
+            yield before + _for_data(text[len(before) : -1] + texts[name])
             continue
         if kind == "string":
             text = REFERENCE.sub(lambda match: _for_string(texts[match[1]]), text)
         elif kind == "data" and raw:
-            text = REFERENCE.sub(lambda match: _for_raw(texts[match[1]]), text)
+            text = _AFTER_BRACES.sub(lambda match: _for_raw(match[1] + texts[match[2]]), text)
         yield text
         index += 1
 

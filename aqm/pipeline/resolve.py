@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aqm.document.nodes import Plain
+from aqm.document.validation import MOST_FAULTS
 from aqm.errors import Fault, PipelineError
 from aqm.pipeline.advice import HostFacts, advice
 from aqm.pipeline.agents import build_agents
@@ -96,8 +97,14 @@ def _missing_warnings(missing: tuple[str, ...], files: Files) -> list[Fault]:
 
 def _in_order(faults: list[Fault], files: Files) -> list[Fault]:
     order = {path: number for number, path in enumerate(files.known)}
-    unique = dict.fromkeys(faults)
-    return sorted(unique, key=lambda fault: (order.get(fault.file, -1), fault.line or 0, fault.column or 0))
+    unique = sorted(
+        dict.fromkeys(faults),
+        key=lambda fault: (order.get(fault.file, -1), fault.line or 0, fault.column or 0),
+    )
+    if len(unique) > MOST_FAULTS:
+        more = Fault("there are more faults than these", unique[0].file, severity=unique[0].severity)
+        unique = [*unique[:MOST_FAULTS], more]
+    return unique
 
 
 def _params(main: File, files: Files) -> dict[str, Plain]:

@@ -155,10 +155,18 @@ class SandboxEnvironment(ImmutableSandboxedEnvironment):
         for count, node in enumerate(_all(template)):
             if count > MOST_NODES:
                 raise TemplateSyntaxError("the template is too long", 1)
+            self._refuse_unknown(node)
             if isinstance(node, nodes.Include | nodes.Import | nodes.FromImport | nodes.Extends):
                 raise TemplateSyntaxError("a template cannot read other files", node.lineno)
         metered: nodes.Template = _Metered().visit(template)
         return metered
+
+    def _refuse_unknown(self, node: nodes.Node) -> None:
+        """Inside an `if`, Jinja itself would wait until the template is rendered."""
+        if isinstance(node, nodes.Filter) and node.name not in self.filters:
+            raise TemplateSyntaxError(f"No filter named {node.name!r}", node.lineno)
+        if isinstance(node, nodes.Test) and node.name not in self.tests:
+            raise TemplateSyntaxError(f"No test named {node.name!r}", node.lineno)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         if isinstance(obj, str):

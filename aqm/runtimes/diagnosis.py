@@ -10,6 +10,9 @@ from aqm.flow.outcome import FailureClass
 __all__ = ["Trouble", "by_status", "by_text", "diagnose", "resets_in", "status_of"]
 
 
+_LOOKED_AT = 10_000  # characters of a message; what it is about stands at its start
+
+
 class Trouble(NamedTuple):
     kind: FailureClass
     message: str
@@ -83,17 +86,19 @@ def by_status(status: int | None) -> FailureClass | None:
 
 def by_text(text: str) -> FailureClass | None:
     """The class of a vendor's or CLI's message; the more certain signs come first."""
+    text = text[:_LOOKED_AT]
     return next((kind for kind, pattern in _PATTERNS if pattern.search(text)), None)
 
 
 def status_of(text: str) -> int | None:
     """The HTTP status that a message names."""
-    found = _STATUS.search(text)
+    found = _STATUS.search(text[:_LOOKED_AT])
     return int(found[1]) if found else None
 
 
 def resets_in(text: str, now: float) -> float | None:
     """Seconds until the vendor's limit resets, where the message says it; `now` is the wall clock."""
+    text = text[:_LOOKED_AT]
     if epoch := _EPOCH.search(text):
         return max(0.0, float(epoch[1]) - now)
     after = _AFTER.search(text)

@@ -95,7 +95,9 @@ def write_project(
     texts = {
         folder / ".gitignore": _IGNORE,
         folder / "config.yaml": _CONFIG,
-        folder / "pipelines" / f"{pipeline}.yaml": template_text(template, installed_runtime(environ)),
+        folder / "pipelines" / f"{pipeline}.yaml": template_text(
+            template, installed_runtime(environ) or _CLIS[0]
+        ),
     }
     try:
         return tuple(file for file, text in texts.items() if _write(file, text))
@@ -150,10 +152,10 @@ def _on(runtime: str, text: str) -> str:
     return text.replace("runtime: claude", f"runtime: {runtime}")
 
 
-def installed_runtime(environ: Mapping[str, str]) -> str:
-    """The first agent CLI on this host's PATH; claude when there is none."""
+def installed_runtime(environ: Mapping[str, str]) -> str | None:
+    """The first agent CLI on this host's PATH, or None."""
     path = environ.get("PATH", "")
-    return next((name for name in _CLIS if shutil.which(name, path=path)), _CLIS[0])
+    return next((name for name in _CLIS if shutil.which(name, path=path)), None)
 
 
 def _about(name: str) -> str:

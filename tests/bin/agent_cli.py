@@ -4,7 +4,8 @@
 Started under the name of a CLI (the links beside it), with any arguments; PLAY_LOG gets what it was given.
 """
 
-# ruff: noqa: PTH123 -- importing pathlib would double the time it takes to start
+# importing pathlib would double the time it takes to start
+# ruff: noqa: PTH105, PTH113, PTH116, PTH118, PTH120, PTH123, PTH208
 
 import json
 import os

@@ -45,6 +45,7 @@ def test_the_text_names_agents_rules_gates_and_where_a_task_starts() -> None:
         "  gate: a judge, at most 1 rejection\n"
         "  → dev  when on_reject\n"
         "  → ops  when env == prod\n"
+        "  otherwise ends here\n"
         "\n"
         "ops  claude · permissions run\n"
         "  asks: a person (before)\n"

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,16 @@ agents:
 class Project:
     """A project folder in which a user types commands."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
-        self.folder, self.environ = folder, environ
+    def __init__(self, folder: Path, standin: StandIn, environ: Mapping[str, str]) -> None:
+        self.folder, self.standin, self.environ = folder, standin, environ
         pipelines = folder / ".aqm" / "pipelines"
         pipelines.mkdir(parents=True)
         (pipelines / "default.yaml").write_text(PIPELINE)
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    @contextmanager
+    def typing(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """A command while it runs; killed at the end, if it is still there."""
+        with subprocess.Popen(
             [AQM, *words],
             cwd=self.folder,
             env=self.environ,
@@ -55,11 +58,15 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def type(self, *words: str, code: int = 0) -> str:
-        with self.start(*words) as process:
-            said, _ = process.communicate(timeout=90)
+        with self.typing(*words) as process:
+            said, _ = process.communicate(timeout=60)
         assert process.returncode == code, said
         return said
 
@@ -99,7 +106,11 @@ def project(
     environ_for: Callable[[StandIn], Mapping[str, str]],
     workspace: Path,
 ) -> Callable[[Team], Project]:
-    return lambda team: Project(workspace, environ_for(vendor(team)))
+    def begin(team: Team) -> Project:
+        standin = vendor(team)
+        return Project(workspace, standin, environ_for(standin))
+
+    return begin
 
 
 def until(reached: Callable[[], object], seconds: float = 20.0) -> None:
@@ -123,8 +134,9 @@ def test_a_task_goes_to_the_reviewer_and_back_until_the_work_is_good(
 
 def test_ctrl_c_ends_the_cli_and_resume_goes_on(project: Callable[[Team], Project]) -> None:
     here = project(Team(hangs=1))
-    with here.start("run", "add the feature") as running:
-        until(here.clis)
+    with here.typing("run", "add the feature") as running:
+        until(lambda: here.standin.asked)
+        assert here.clis()
         running.send_signal(signal.SIGINT)
         said, _ = running.communicate(timeout=20)
     assert running.returncode == 130, said
@@ -135,8 +147,9 @@ def test_ctrl_c_ends_the_cli_and_resume_goes_on(project: Callable[[Team], Projec
 
 def test_after_kill_9_no_cli_is_left_and_resume_goes_on(project: Callable[[Team], Project]) -> None:
     here = project(Team(hangs=1))
-    with here.start("run", "add the feature") as running:
-        until(here.clis)
+    with here.typing("run", "add the feature") as running:
+        until(lambda: here.standin.asked)
+        assert here.clis()
         running.kill()
     until(lambda: not here.clis(), seconds=5)
     here.type("resume")

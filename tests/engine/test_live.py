@@ -63,9 +63,7 @@ def test_pieces_of_text_travel_together_and_in_order(tmp_path: Path, feed: LiveF
     assert isinstance(heard[-2], ToolStarted)
 
 
-def test_a_single_piece_is_heard_soon_without_another_one_behind_it(
-    tmp_path: Path, feed: LiveFeed
-):
+def test_a_single_piece_is_heard_soon_without_another_one_behind_it(tmp_path: Path, feed: LiveFeed):
     heard: list[Live] = []
     with LiveFile(None, heard.append, feed) as live:
         live(Text("a"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +50,7 @@ def test_lines_of_prose_are_fields(text: str, found: dict[str, str]) -> None:
         "`severity: critical`",
         "severity critical",
         "severity:",
+        "severity*: critical",
         "severity： critical",
         "https://example.com",
         "12:30 is late",
@@ -251,6 +253,12 @@ def test_a_schema_that_cannot_be_used_is_a_problem_and_reads_nothing_from_elsewh
     found = problems({}, schema)
     assert len(found) == 1
     assert found[0].startswith("the schema cannot be used: ")
+
+
+def test_a_schema_never_reads_a_file(tmp_path: Path) -> None:
+    other = tmp_path / "schema.json"
+    other.write_text('{"type": "string"}')
+    assert problems({}, {"$ref": other.as_uri()})[0].startswith("the schema cannot be used: ")
 
 
 def test_hostile_schemas_and_values_take_no_time() -> None:

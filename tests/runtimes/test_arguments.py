@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -96,11 +97,10 @@ def _private_files(here: Bench) -> list[Path]:
 
 
 def test_claude_reads_system_text_and_servers_from_private_files_that_are_gone_afterwards(
-    bench: MakeBench, tmp_path: Path
+    bench: MakeBench,
 ) -> None:
     here = bench("claude")
-    here.set(LAB_TOKEN="t0p$HOME", LAB_KEY="k", COPY=str(tmp_path / "copy"))
-    here.host = type(here.host)(here.host.environ, (*here.host.pass_env, "COPY"))
+    here.set(LAB_TOKEN="t0p$HOME", LAB_KEY="k")
     given = argv(here, system="be brief", mcp=(LAB,))
     assert "t0p" not in json.dumps(given)
     assert "t0p" not in json.dumps(here.given["env"])
@@ -326,8 +326,6 @@ def test_claude_as_root_does_not_take_full(bench: MakeBench) -> None:
 
 
 def test_claudes_limit_tells_when_it_resets(bench: MakeBench) -> None:
-    import time
-
     here = bench("claude")
     info = {"status": "rejected", "resetsAt": int(time.time()) + 1800}
     here.plays(

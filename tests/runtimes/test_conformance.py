@@ -6,14 +6,13 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from aqm.flow.outcome import FAILURES, Failure, FailureClass
+from aqm.flow.outcome import FailureClass
 from aqm.runtimes import RUNTIMES, load
 from aqm.runtimes.base import Host, Stop, Text, ToolFinished, ToolStarted
-from tests.runtimes.bench import AGENT_CLI, Bench
+from tests.runtimes.bench import Bench
 from tests.runtimes.dialects import DIALECTS
 
 CLIS = [*DIALECTS, "command"]  # they start a process
@@ -167,115 +166,6 @@ def test_a_cli_that_hangs_after_its_final_event_has_answered(name: str, bench: M
     assert time.monotonic() - began < 4
 
 
-# Hostile output --------------------------------------------------------------------------------------
-
-
-def _as_text(name: str, raw: bytes) -> list[Any]:
-    """The act that prints an answer holding these bytes as they are."""
-    if name == "command":
-        return [["raw", raw.hex()]]
-    lines = [line.encode().replace(b"@", raw) for line in DIALECTS[name].answer("x@y")]
-    return [["raw", (line + b"\n").hex()] for line in lines]
-
-
-@every_cli
-@pytest.mark.parametrize("raw", [b"\xff\xfe", b"\xed\xa0\x80", b"\x00", b"\xc3"], ids=lambda raw: raw.hex())
-def test_bytes_that_are_no_text_become_marks(name: str, raw: bytes, bench: MakeBench) -> None:
-    here = bench(name)
-    here.plays(*_as_text(name, raw))
-    text = here.answer().text
-    assert "�" in text
-    assert text.encode()  # no lone surrogate
-    assert "\0" not in text + here.said
-
-
-@every_stream
-@pytest.mark.parametrize("escape", ["\\ud800", "\\u0000", "\\udfff\\ud800"])
-def test_escapes_that_are_no_text_become_marks(name: str, escape: str, bench: MakeBench) -> None:
-    here = bench(name)
-    lines = [line.replace("@", escape) for line in DIALECTS[name].answer("x@y")]
-    here.plays(*(["say", line] for line in lines))
-    assert set(here.answer().text) == {"x", "�", "y"}
-    assert set(here.said) == {"x", "�", "y"}
-
-
-def test_a_script_with_unclean_text_is_cleaned_too(bench: MakeBench) -> None:
-    here = bench("scripted")
-    here.says("x\0y")
-    assert here.answer().text == "x�y"
-
-
-@every_cli
-def test_terminal_escapes_are_kept_as_text(name: str, bench: MakeBench) -> None:
-    here = bench(name)
-    here.says("\x1b[31mred\x1b]8;;x\x07")
-    assert here.answer().text == "\x1b[31mred\x1b]8;;x\x07"
-
-
-@every_stream
-@pytest.mark.parametrize(
-    "line",
-    [
-        "[" * 20_000,
-        '{"type":' * 20_000,
-        '{"type": "result"',
-        '{"type": 7}',
-        '{"type": "result", "is_error": "no", "usage": [1], "result": {"a": NaN}, "stats": 3}',
-        '{"type": "assistant", "message": {"content": [7, null, {"type": "text"}]}}',
-        '{"type": "user", "message": {"content": "plain"}}',
-        '{"type": "item.completed", "item": null}',
-        '{"type": "turn.failed", "error": null}',
-        '{"type": "message", "role": "assistant", "content": 9}',
-        '{"type": "system", "subtype": "init", "mcp_servers": [1, {"status": "failed"}]}',
-        "1e999",
-        '{"n": ' + "9" * 5_000 + "}",
-    ],
-    ids=lambda line: line[:40],
-)
-def test_lines_of_any_shape_do_no_harm(name: str, line: str, bench: MakeBench) -> None:
-    here = bench(name)
-    here.plays(["say", line], *(["say", good] for good in DIALECTS[name].answer("fine")))
-    outcome = here.run()
-    if isinstance(outcome, Failure):  # the line was an event of this CLI's, and said so
-        assert outcome.kind in FAILURES
-    else:
-        assert outcome.text == "fine"
-
-
-@every_stream
-def test_a_line_without_end_is_cut_and_told(name: str, bench: MakeBench) -> None:
-    here = bench(name)
-    here.plays(["flood", "x", 6], ["say", ""], *(["say", line] for line in DIALECTS[name].unfinished("but")))
-    failure = here.fail(FailureClass.CRASH)
-    assert "1 of its lines were too long" in failure.message
-    assert failure.partial == "but"
-
-
-def test_a_line_of_100_mb_keeps_both_ends_of_a_commands_answer(bench: MakeBench) -> None:
-    here = bench("command")
-    here.plays(["say", "begin ", {"end": ""}], ["flood", "x", 100], ["say", " end"])
-    text = here.answer().text
-    assert text.startswith("begin xxx")
-    assert text.endswith("xxx end")
-    assert "bytes cut]" in text
-    assert len(text) < 10.1 * 2**20
-
-
-@every_cli
-def test_a_flood_is_killed_and_told(name: str, bench: MakeBench) -> None:
-    here = bench(name)
-    here.plays(["flood", "flood " * 1000, 2048])
-    failure = here.fail(FailureClass.CRASH)
-    assert "256 MB" in failure.message
-
-
-@every_stream
-def test_a_flood_of_lines_is_killed_and_told(name: str, bench: MakeBench) -> None:
-    here = bench(name)
-    here.plays(["flood", "y\n", 200])
-    assert "more lines" in here.fail(FailureClass.CRASH).message
-
-
 # Input -------------------------------------------------------------------------------------------------
 
 
@@ -365,47 +255,6 @@ def test_the_workspace_is_where_it_works(name: str, bench: MakeBench) -> None:
     here.plays(*acts, *(["say", line] for line in said))
     here.answer()
     assert (here.workspace / "here.txt").exists()
-
-
-# Presence ----------------------------------------------------------------------------------------------
-
-
-@every_runtime
-def test_a_probe_finds_what_is_there(name: str, bench: MakeBench) -> None:
-    here = bench(name)
-    here.plays(["say", f"{name}-cli 1.22.333 (Build)"])
-    probe = load(name).probe(here.host)
-    assert probe.found
-    if name in DIALECTS:
-        assert (probe.version, probe.path) == ("1.22.333", str(AGENT_CLI.with_name(name)))
-
-
-@every_stream
-def test_a_probe_says_how_to_get_what_is_missing(name: str, bench: MakeBench) -> None:
-    here = bench(name)
-    here.set(PATH="/nowhere")
-    probe = load(name).probe(here.host)
-    assert not probe.found
-    assert probe.cure.startswith("Install it: npm install -g @")
-
-
-@every_stream
-def test_a_probe_of_a_broken_cli_shows_what_it_said(name: str, bench: MakeBench) -> None:
-    here = bench(name)
-    here.plays(["complain", "wants node >= 22"], ["exit", 1])
-    probe = load(name).probe(here.host)
-    assert (probe.found, probe.version) == (True, "")
-    assert "wants node >= 22" in probe.cure
-
-
-@every_stream
-def test_a_probe_tells_whether_there_is_a_credential(name: str, bench: MakeBench) -> None:
-    here = bench(name)
-    here.plays(["say", "1.0.0"])
-    assert load(name).probe(here.host).logged_in in (False, None)
-    keys = {"claude": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY", "codex": "CODEX_API_KEY"}
-    here.set(**{keys[name]: "secret"})
-    assert load(name).probe(here.host).logged_in is True
 
 
 def test_the_log_holds_what_was_given(bench: MakeBench) -> None:

@@ -316,7 +316,7 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 def turn(play):
     host = Host({"PATH": f"{os.path.dirname(cli)}:{os.environ['PATH']}", "PLAY": play}, pass_env=("PLAY",))
-    prompt = Prompt("x", Path("."), command=(cli,), mark=f"measure-{os.getpid()}", timeout=60, idle_timeout=60)
+    prompt = Prompt("x", Path("."), command=(cli,), mark=f"measure-{os.getpid()}", timeout=60)
     get(runtime, host).run(prompt, host, lambda event: None, Stop())
 turn("[]")
 before = peak()

@@ -1,0 +1,89 @@
+"""Fixtures for the command line: a project, `aqm` called in this process, and as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from aqm.cli.app import aqm
+from aqm.service.project import create_project
+
+Call = Callable[..., Result]
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+TEAM = """\
+name: default
+agents:
+  - id: dev
+    runtime: claude
+    permissions: edit
+    handoffs: [{to: qa}]
+  - id: qa
+    runtime: claude
+    permissions: read
+    gate: {type: llm, max_retries: 1}
+    handoffs: [{to: dev, condition: on_reject}]
+"""
+SCRIPT = """\
+agents:
+  dev:
+    - {say: "The first version. [/markup] \\e[2J", usage: {input: 1200, output: 300, cost_usd: 0.5}}
+    - {say: "The second version."}
+  qa:
+    work: {say: "I had a look."}
+    gate: [{verdict: rejected, reason: "no tests"}, {verdict: approved, reason: "now it has"}]
+"""
+HANGS = "agents: {dev: {steps: [{say: 'I begin.'}, {pause: 60}]}}\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project whose default pipeline is TEAM."""
+    create_project(tmp_path, {})
+    (tmp_path / ".aqm" / "pipelines" / "default.yaml").write_text(TEAM)
+    return tmp_path
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    file = tmp_path / "script.yaml"
+    file.write_text(SCRIPT)
+    return file
+
+
+@pytest.fixture
+def hangs(tmp_path: Path) -> Path:
+    """A script whose first agent does not end."""
+    file = tmp_path / "hangs.yaml"
+    file.write_text(HANGS)
+    return file
+
+
+@pytest.fixture
+def call(project: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """`aqm` in this process, in the project's folder, with what a CliRunner takes besides."""
+    monkeypatch.chdir(project)
+
+    def call(*words: str, **options: object) -> Result:
+        return CliRunner().invoke(aqm, [str(word) for word in words], **options)  # type: ignore[arg-type]
+
+    return call
+
+
+@pytest.fixture
+def start(project: Path) -> Start:
+    """`aqm` as a process of its own, in the project's folder."""
+
+    def start(*words: str, **options: object) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-P", "-m", "aqm.cli", *(str(word) for word in words)]
+        pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        settings = {"cwd": project, "env": dict(os.environ), **pipe, **options}
+        return subprocess.Popen(argv, **settings)  # type: ignore[call-overload, no-any-return]
+
+    return start

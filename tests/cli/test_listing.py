@@ -1,0 +1,189 @@
+"""`list`, `status`, `logs`, `context` and `cancel`: what became of tasks."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Call, Start
+
+
+def run(call: Call, text: str, script: Path) -> str:
+    task = json.loads(call("run", text, "--script", script, "--json").stdout)
+    return str(task["id"])
+
+
+def listed(call: Call, *words: str) -> dict[str, Any]:
+    page: dict[str, Any] = json.loads(call("list", *words, "--json").stdout)
+    return page
+
+
+def test_a_project_without_tasks_says_how_to_begin(call: Call) -> None:
+    for command in ("list", "status"):
+        shown = call(command)
+        assert shown.exit_code == 0
+        assert 'aqm run "Add JWT authentication"' in shown.stdout
+    assert listed(call) == {"tasks": [], "next": None}
+    assert json.loads(call("status", "--json").stdout) == {"tasks": [], "next": None}
+
+
+def test_tasks_are_listed_newest_first_in_the_agreed_shape(call: Call, script: Path) -> None:
+    older, newer = run(call, "older", script), run(call, "newer", script)
+    page = listed(call)
+    assert [task["id"] for task in page["tasks"]] == [newer, older]
+    task = page["tasks"][0]
+    assert task["status"] == "completed"
+    assert task["description"] == "newer"
+    assert task["pipeline"] == "default"
+    assert task["priority"] == "normal"
+    assert task["parent"] is None
+    assert task["error"] is None
+    assert task["created_at"].endswith("Z")
+    assert task["created_at"] <= task["updated_at"]
+    lines = call("list").stdout.splitlines()
+    assert lines[0].split() == ["ID", "STATUS", "PIPELINE", "STAGES", "UPDATED", "TASK"]
+    assert lines[1].startswith(f"{newer}  completed  default   4 ")
+
+
+def test_a_list_can_be_narrowed_and_paged(call: Call, script: Path, tmp_path: Path) -> None:
+    fails = tmp_path / "fails.yaml"
+    fails.write_text("agents: {dev: {fail: auth}}\n")
+    first, second = run(call, "fix the LOGIN", script), run(call, "other 100%", fails)
+    assert [task["id"] for task in listed(call, "--filter", "failed")["tasks"]] == [second]
+    assert [task["id"] for task in listed(call, "--search", "login")["tasks"]] == [first]
+    assert [task["id"] for task in listed(call, "--search", "0%")["tasks"]] == [second]
+    assert listed(call, "--pipeline", "solo")["tasks"] == []
+    assert call("list", "--filter", "cancelled").stdout == "No task matches.\n"
+    page = listed(call, "--limit", "1")
+    assert [task["id"] for task in page["tasks"]] == [second]
+    assert [task["id"] for task in listed(call, "--after", page["next"])["tasks"]] == [first]
+    assert f"more:  aqm list --after {page['next']}" in call("list", "--limit", "1").stdout
+    failed = listed(call, "--filter", "failed")["tasks"][0]
+    assert failed["error"]["class"] == "auth"
+    assert failed["error"]["cure"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["list", "--after", "rubbish"], 2, "'rubbish' is no cursor"),
+        (["list", "--limit", "0"], 2, "0 is not in the range"),
+        (["status", "T-ZZZZZZ"], 1, "no task T-ZZZZZZ"),
+        (["logs", "T-ZZZZZZ"], 1, "no task T-ZZZZZZ"),
+        (["cancel", "T-ZZZZZZ"], 1, "no task T-ZZZZZZ"),
+        (["logs"], 2, "Missing argument 'ID'"),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_sentence(
+    call: Call, words: list[str], code: int, said: str
+) -> None:
+    shown = call(*words)
+    assert (shown.exit_code, shown.stdout) == (code, "")
+    assert said in shown.stderr
+
+
+def test_a_detail_shows_stages_verdicts_tokens_and_what_to_type(call: Call, script: Path) -> None:
+    task = run(call, "Build it [/b]", script)
+    shown = call("status", task[:4])
+    lines = shown.stdout.splitlines()
+    assert lines[0] == f"{task}  completed  Build it [/b]"
+    assert lines[1].startswith("pipeline default · priority normal · since ")
+    assert lines[1].endswith(" · 1.5k tokens · $0.50")
+    assert [line.split()[:3] for line in lines if line[2:3].isdigit()] == [
+        ["1", "dev", "done"],
+        ["2", "qa", "done"],
+        ["3", "dev", "done"],
+        ["4", "qa", "done"],
+    ]
+    assert "     The first version. [/markup]" in lines
+    assert "     ✗ rejected — no tests" in lines
+    assert "     ✓ approved — now it has" in lines
+    assert lines[-1] == f"next:  aqm logs {task}"
+    assert "\x1b" not in shown.stdout
+
+
+def test_the_json_of_a_detail_has_the_agreed_stages(call: Call, script: Path) -> None:
+    shown = json.loads(call("status", run(call, "Build it", script), "--json").stdout)
+    stage = shown["stages"][1]
+    assert {
+        "number",
+        "agent",
+        "branch",
+        "status",
+        "gate",
+        "attempts",
+        "started_at",
+        "finished_at",
+        "usage",
+    } <= set(stage)
+    assert (stage["number"], stage["agent"], stage["status"], stage["gate"]) == (2, "qa", "done", "rejected")
+    assert [attempt["kind"] for attempt in stage["attempts"]] == ["work", "gate"]
+    assert shown["stages"][0]["gate"] is None
+    assert shown["stages"][0]["usage"]["input"] == 1200
+
+
+def test_the_logs_hold_what_every_agent_said(call: Call, script: Path) -> None:
+    task = run(call, "Build it", script)
+    shown = call("logs", task).stdout
+    assert shown.startswith("── 1 · dev ──\nThe first version. [/markup] \n── 2 · qa ──\nI had a look.\n")
+    assert "\x1b" not in shown
+    one = call("logs", task, "--stage", "3").stdout
+    assert one == "── 3 · dev ──\nThe second version.\n"
+    entries = json.loads(call("logs", task, "--json").stdout)["entries"]
+    assert [(entry["stage"], entry["kind"]) for entry in entries[:3]] == [
+        (1, "work"),
+        (2, "work"),
+        (2, "gate"),
+    ]
+    assert call("logs", task, "--stage", "9").exit_code == 1
+
+
+def test_the_logs_of_a_failure_say_what_it_was(call: Call, tmp_path: Path) -> None:
+    fails = tmp_path / "fails.yaml"
+    fails.write_text("agents: {dev: {steps: [{say: so far}], fail: {kind: crash, message: boom}}}\n")
+    task = run(call, "x", fails)
+    assert "  ✗ crash — boom" in call("logs", task).stdout
+
+
+def test_a_run_elsewhere_can_be_followed_until_it_ends(call: Call, start: Start, tmp_path: Path) -> None:
+    slow = tmp_path / "slow.yaml"
+    slow.write_text("agents: {dev: {delay: 1, say: slowly}, qa: {work: {say: seen}}}\n")
+    out, _ = start("run", "x", "--script", slow, "--detach").communicate(timeout=20)
+    shown = call("logs", out.decode().strip(), "-f")
+    assert shown.exit_code == 0
+    assert "── 2 · qa (claude) ──" in shown.stdout
+    assert "✓ approved" in shown.stdout
+
+
+def test_following_and_json_do_not_go_together(call: Call) -> None:
+    assert call("logs", "T-ZZZZZZ", "-f", "--json").exit_code == 2
+
+
+def test_the_context_of_a_task_tells_what_happened(call: Call, script: Path) -> None:
+    task = run(call, "Build it", script)
+    shown = call("context", task)
+    assert shown.exit_code == 0
+    assert "The second version." in shown.stdout
+    assert json.loads(call("context", task, "--agent", "dev", "--json").stdout)["agent"] == "dev"
+    unknown = call("context", task, "--agent", "deb")
+    assert unknown.exit_code == 1
+    assert "did you mean 'dev'?" in unknown.stderr
+
+
+def test_a_task_that_waits_can_be_cancelled_once(call: Call, start: Start, hangs: Path) -> None:
+    running = start("run", "x", "--script", hangs)
+    deadline = time.monotonic() + 20
+    while not listed(call)["tasks"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    running.kill()
+    running.communicate(timeout=20)
+    task = listed(call)["tasks"][0]["id"]
+    shown = call("cancel", task, "-r", "not needed", "--json")
+    assert (shown.exit_code, json.loads(shown.stdout)["status"]) == (0, "cancelled")
+    assert "cancelled — not needed" in call("status", task).stdout
+    again = call("cancel", task)
+    assert again.exit_code == 1
+    assert f"{task} is cancelled already" in again.stderr

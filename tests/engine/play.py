@@ -1,0 +1,110 @@
+"""Plays a pipeline through the real engine, turn by turn in this thread, with scripted agents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aqm.engine.identity import identity
+from aqm.engine.run_turn import run_turn
+from aqm.engine.worker import Consent, Worker
+from aqm.flow.event import Event
+from aqm.runtimes.base import Host
+from aqm.service.project import Project, find_project
+from aqm.service.store import Store, open_store
+from aqm.service.tasks import events, submit, task_detail
+from aqm.service.views import TaskDetail
+from aqm.storage import bells, migrate
+from aqm.storage.bells import Bell
+from aqm.storage.database import Database, now
+
+__all__ = ["Stage", "agent", "play_in"]
+
+APPROVED = {"verdict": "approved", "reason": "fine"}
+REJECTED = {"verdict": "rejected", "reason": "no tests"}
+
+
+def agent(id: str, *to: str, **keys: Any) -> dict[str, Any]:
+    handoffs = [{"to": name} for name in to]
+    return {"id": id, "runtime": "claude", "permissions": "edit", "handoffs": handoffs, **keys}
+
+
+@dataclass
+class Stage:
+    """A project on a stage: `begin` submits a task, `step` runs the next turn, `play` runs all."""
+
+    root: Path
+    environ: Mapping[str, str]
+    agents: Sequence[Mapping[str, Any]]
+    says: Mapping[str, Any]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    rung: list[Bell] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list)
+    task: str = ""
+
+    def __post_init__(self) -> None:
+        folder = self.root / ".aqm"
+        (folder / "pipelines").mkdir(parents=True, exist_ok=True)
+        document = {"agents": list(self.agents)}
+        (folder / "pipelines" / "default.yaml").write_text(json.dumps(document))
+        (folder / "config.yaml").write_text(json.dumps(dict(self.config)))
+        self.script = self.root / "script.yaml"
+        self.script.write_text(json.dumps({"pace": 0, "agents": dict(self.says)}))
+        self.project: Project = find_project(self.root, self.environ)
+        if "AQM_DATABASE_URL" in self.environ:
+            database = Database(self.environ["AQM_DATABASE_URL"])
+            migrate.upgrade(database)
+            database.close()
+
+    def worker(self, store: Store, **changes: Any) -> Worker:
+        keys: dict[str, Any] = {
+            "database": store.database,
+            "name": identity(),
+            "owner": identity() if store.embedded else None,
+            "host": Host(environ=self.environ, script=self.script),
+            "workspace": lambda task: self.root,
+            "consent": Consent(allow_unconfined=True),
+            "lease": 30.0,
+            "ring": self.rung.extend,
+        }
+        return Worker(**{**keys, **changes})
+
+    def begin(self, text: str = "the task", **keys: Any) -> str:
+        self.task = submit(self.project, text, own=True, **keys).id
+        return self.task
+
+    def due(self, worker: Worker, at: float | None = None) -> None:
+        """Ring what is due, as the sweep would; `at` looks ahead."""
+        with worker.database.writing() as connection:
+            if at is not None:
+                bells.at_once(connection, self.task)
+            self.rung.extend(bells.take(connection, worker.owner, worker.window, now(connection)))
+
+    def run(self, worker: Worker) -> None:
+        """All turns, also those that wait for their time."""
+        for _ in range(200):
+            self.due(worker, at=0)
+            if not self.rung:
+                return
+            while self.rung:
+                run_turn(worker, self.rung.pop(0).turn, "message")
+        raise AssertionError("the task does not come to rest")
+
+    def detail(self) -> TaskDetail:
+        return task_detail(self.project, self.task)
+
+    def events(self) -> tuple[Event, ...]:
+        return events(self.project, self.task)
+
+    def play(self, text: str = "the task", **keys: Any) -> TaskDetail:
+        self.begin(text, **keys)
+        with open_store(self.project) as store:
+            self.run(self.worker(store))
+        return self.detail()
+
+
+def play_in(root: Path, agents: Sequence[Mapping[str, Any]], says: Mapping[str, Any], **keys: Any) -> Stage:
+    return Stage(root, keys.pop("environ", {}), agents, says, **keys)
