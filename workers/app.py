@@ -20,6 +20,9 @@ from workers.hands import Hands
 __all__ = ["app"]
 
 settings = Settings.from_environ(os.environ)
+for _name, _value in (("AQM_DATABASE_URL", settings.database_url), ("AQM_BROKER_URL", settings.broker_url)):
+    if _value is None:
+        raise SystemExit(f"error: {_name} is not set; a worker needs the team's database and its Redis.")
 
 app = Celery("aqm", broker=settings.broker_url, set_as_current=False)
 app.conf.update(

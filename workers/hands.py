@@ -25,8 +25,7 @@ class Hands:
     """A team worker's: its tasks have no owner, so any worker may ring, claim and sweep them."""
 
     def __init__(self, settings: Settings, app: Celery, environ: Mapping[str, str]) -> None:
-        if settings.database_url is None:
-            raise SystemExit("error: AQM_DATABASE_URL is not set; a worker needs the team's database.")
+        assert settings.database_url is not None  # the doorway has seen to it
         self._folder = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "aqm"
         database = Database(settings.database_url)
         migrate.ensure(database)

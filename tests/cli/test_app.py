@@ -1,6 +1,7 @@
 """The command group: help, options, and how a command ends."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -151,9 +152,13 @@ def test_an_interrupt_outside_a_run_ends_with_130(capsys: pytest.CaptureFixture[
 
 
 def test_a_reader_that_leaves_gets_no_traceback() -> None:
-    program = f"{sys.executable} -m aqm.cli schema | true"
-    done = subprocess.run(["sh", "-c", program], capture_output=True, check=False)
-    assert done.stderr == b""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "aqm.cli", "schema"], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_a_terminal_without_unicode_ends_nothing() -> None:

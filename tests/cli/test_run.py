@@ -1,5 +1,6 @@
 """`run` and `resume`: from the words on the command line to the exit code."""
 
+import contextlib
 import json
 import os
 import re
@@ -165,9 +166,15 @@ def wait_for(call: Call, task: str, status: str) -> None:
     pytest.fail(f"{task} is {shown['status']} still, not {status}")
 
 
-def test_a_detached_run_prints_the_id_and_goes_on_by_itself(call: Call, start: Start, script: Path) -> None:
-    begun = start("run", "Build it", "--script", script, "--detach")
+def test_a_detached_run_prints_the_id_and_goes_on_when_its_terminal_is_closed(
+    call: Call, start: Start, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow.yaml"
+    slow.write_text("agents: {dev: {delay: 1, say: slowly}}\n")
+    begun = start("run", "Build it", "--script", slow, "--detach", start_new_session=True)
     out, err = begun.communicate(timeout=20)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(begun.pid, signal.SIGKILL)
     task = id_in(out.decode())
     assert (begun.returncode, out.decode()) == (0, f"{task}\n")
     assert f"aqm logs -f {task}" in err.decode()

@@ -126,6 +126,31 @@ def test_text_before_a_tool_is_shown_before_the_tool() -> None:
     assert show.lines[1:] == ["I look.", "  ▸ Read src/app.py"]
 
 
+def test_empty_lines_between_a_tool_and_the_text_are_left_out() -> None:
+    show = Show()
+    show.start()
+    show.live(ToolStarted("t", "Read", "src/app.py"))
+    show.live(Text("\n\n"))
+    show.live(Text("\nNow I know.\n\nAll of it.\n"))
+    assert show.lines[1:] == ["  ▸ Read src/app.py", "Now I know.", "", "All of it."]
+
+
+def test_a_rejected_stage_gets_no_tick_though_it_is_complete() -> None:
+    show = Show()
+    show.start()
+    show.event(EventKind.GATE_VERDICT, approved=False, reason="no tests")
+    show.event(EventKind.STAGE_COMPLETE, seconds=1.0)
+    assert show.lines[1:] == ["  ✗ rejected — no tests", "  · dev · 1.0 s"]
+
+
+def test_handoffs_that_did_not_match_are_told_to_the_curious() -> None:
+    for verbose in (False, True):
+        show = Show(verbose=verbose)
+        show.start()
+        show.event(EventKind.NO_HANDOFF, conditions=["on_reject"])
+        assert ("  · no handoff matched: on_reject" in show.lines) is verbose
+
+
 def test_a_tool_that_fails_is_named_and_one_that_succeeds_is_silent() -> None:
     show = Show()
     show.start()

@@ -95,7 +95,7 @@ def test_an_inserted_number_is_text_where_text_is_wanted() -> None:
     assert isinstance(ratio, Scalar)
     for inserted, name in ((True, "1.10"), (False, None)):
         scalar = Scalar(1.1, ratio.place, "1.10", inserted=inserted)
-        found, _ = validate(Outer, type(root)({"name": scalar, "ratio": ratio}, root.place))  # type: ignore[call-arg, arg-type]
+        found, _ = validate(Outer, type(root)({"name": scalar, "ratio": ratio}, root.place))
         assert (found.name if found else None) == name
 
 

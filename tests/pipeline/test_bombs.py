@@ -107,18 +107,18 @@ DEFINITION_BOMBS = {
 @pytest.mark.parametrize("name", [*YAML_BOMBS, *DEFINITION_BOMBS])
 def test_a_definition_bomb_is_refused_at_once(name: str) -> None:
     text = {**YAML_BOMBS, **DEFINITION_BOMBS}[name]
-    begun = time.monotonic()
+    begun = time.process_time()
     faults = faults_of(text)
-    assert time.monotonic() - begun < SECONDS
+    assert time.process_time() - begun < SECONDS
     assert faults
     assert all(len(fault.message) < 1_000 for fault in faults)
 
 
 def test_a_long_chain_of_parents_is_no_bomb() -> None:
     levels = "".join(f"- {{id: a{n}, extends: a{n + 1}, runtime: claude}}\n" for n in range(4_000))
-    begun = time.monotonic()
+    begun = time.process_time()
     pipeline = load_text(f"agents:\n{levels}- {{id: a4000, runtime: claude}}\n").pipeline
-    assert time.monotonic() - begun < SECONDS
+    assert time.process_time() - begun < SECONDS
     assert len(pipeline.agents) == 4_001
 
 
@@ -207,10 +207,10 @@ TEMPLATE_BOMBS = [
 @pytest.mark.parametrize("source", TEMPLATE_BOMBS, ids=lambda source: source[:60])
 def test_a_template_bomb_is_refused_at_once(source: str) -> None:
     values: dict[str, Any] = {"input": "a" * 1_000_000, "data": {f"k{n}": n for n in range(1_000)}}
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(TemplateError) as caught:
         render(source, values)
-    assert time.monotonic() - begun < SECONDS
+    assert time.process_time() - begun < SECONDS
     assert len(caught.value.message) < 1_000
 
 

@@ -227,10 +227,10 @@ def test_a_macro_over_too_much_is_refused_and_not_run() -> None:
         "output.l.all(x, x in output.l)",
         "(output.l + output.l + output.l).all(x, (output.l + output.l).all(y, true))",
     ):
-        begun = time.monotonic()
+        begun = time.process_time()
         with pytest.raises(ConditionError, match="would look at too many values"):
             held(source, facts)
-        assert time.monotonic() - begun < 1
+        assert time.process_time() - begun < 1
 
 
 def test_a_long_text_is_looked_at_by_its_ends() -> None:

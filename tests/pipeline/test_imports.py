@@ -21,7 +21,7 @@ def test_only_named_agents_come_with_their_own_parents() -> None:
     other = "agents: [{id: base, abstract: true, runtime: codex}, {id: b, extends: base}, {id: c, runtime: gemini}]"
     loaded = load_text(text, {"b.yaml": other})
     assert loaded.pipeline.ids == ("a", "b")
-    assert loaded.pipeline.agent("b").runtime == "codex"  # type: ignore[union-attr]
+    assert loaded.pipeline.agent("b").runtime == "codex"
 
 
 def test_a_bare_list_can_be_imported_but_is_no_pipeline() -> None:
@@ -63,18 +63,18 @@ def test_each_files_params_apply_to_it_and_then_the_documents() -> None:
         agents: [{id: b, runtime: gemini, model: "${{ params.model }}", name: "${{ params.tone }}"}]
     """
     pipeline = load_text(text, {"b.yaml": other}).pipeline
-    found = [(agent.model, agent.name) for agent in pipeline.agents]  # type: ignore[union-attr]
+    found = [(agent.model, agent.name) for agent in pipeline.agents]
     assert found == [("ours", ""), ("theirs", "kind")]
     assert pipeline.params == {"model": "ours", "tone": "kind"}
     given = load_text(text, {"b.yaml": other}, given={"model": "said"}).pipeline
-    assert [agent.model for agent in given.agents] == ["said", "said"]  # type: ignore[union-attr]
+    assert [agent.model for agent in given.agents] == ["said", "said"]
 
 
 def test_a_param_of_an_imported_file_can_be_given() -> None:
     text = "imports: [{from: b.yaml}]\nagents: [{id: a, runtime: claude}]"
     other = "params: {x: 1}\nagents: [{id: b, runtime: gemini, context_window: '${{ params.x }}'}]"
     pipeline = load_text(text, {"b.yaml": other}, given={"x": "5"}).pipeline
-    assert pipeline.agent("b").context_window == 5  # type: ignore[union-attr]
+    assert pipeline.agent("b").context_window == 5
 
 
 def test_a_circle_of_imports_is_named() -> None:
@@ -167,7 +167,7 @@ def test_abstract_agents_of_two_files_may_share_an_id_and_each_file_means_its_ow
     """
     other = "agents: [{id: base, abstract: true, runtime: codex}, {id: b, extends: base}]"
     pipeline = load_text(text, {"b.yaml": other}).pipeline
-    assert [agent.runtime for agent in pipeline.agents] == ["claude", "codex"]  # type: ignore[union-attr]
+    assert [agent.runtime for agent in pipeline.agents] == ["claude", "codex"]
 
 
 def test_imports_have_a_form() -> None:

@@ -272,7 +272,7 @@ def test_a_default_that_looks_like_a_template_is_told_to_be_text() -> None:
     text = pipeline("{x: 'Do {{ input }}'}", system_prompt="'${{ params.x }}'")
     loaded = load_text(text)
     (agent,) = loaded.pipeline.agents
-    assert render(agent.system_prompt, {"input": "it"}) == "Do {{ input }}"  # type: ignore[union-attr]
+    assert render(agent.system_prompt, {"input": "it"}) == "Do {{ input }}"
     (warning,) = loaded.warnings
     assert "inserted as text" in warning.message
     assert warning.at == "agents[0].system_prompt"

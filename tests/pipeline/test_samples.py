@@ -145,13 +145,13 @@ def test_extends_imports_and_params_come_together() -> None:
     assert pipeline.ids == ("plan", "council", "make", "release", "style_reviewer")
     assert pipeline.own == ("plan", "council", "make", "release")
     plan = pipeline.agent("plan")
-    assert (plan.name, plan.runtime, plan.retry.max_retries) == ("Planner for team", "claude", 1)  # type: ignore[union-attr]
+    assert (plan.name, plan.runtime, plan.retry.max_retries) == ("Planner for team", "claude", 1)
     assert pipeline.params == {"who": "team"}
 
 
 def test_short_forms_become_long_ones() -> None:
     agents = loaded("25-human-input-forms.yaml").pipeline.agents
-    forms = [agent.human_input and (agent.human_input.enabled, agent.human_input.mode) for agent in agents]  # type: ignore[union-attr]
+    forms = [agent.human_input and (agent.human_input.enabled, agent.human_input.mode) for agent in agents]
     assert forms == [
         (True, "before"),
         (True, "on_demand"),
@@ -161,8 +161,8 @@ def test_short_forms_become_long_ones() -> None:
         None,
     ]
     (tools,) = loaded("27-mcp-forms.yaml").pipeline.agents
-    assert [entry.server for entry in tools.mcp] == ["github", "filesystem", "db", "plain"]  # type: ignore[union-attr]
-    assert tools.mcp[2].env == {"DATABASE_URL": "postgres://localhost/x", "TOKEN": "$GITHUB_TOKEN"}  # type: ignore[union-attr]
+    assert [entry.server for entry in tools.mcp] == ["github", "filesystem", "db", "plain"]
+    assert tools.mcp[2].env == {"DATABASE_URL": "postgres://localhost/x", "TOKEN": "$GITHUB_TOKEN"}
     split = loaded("15-fanout-static.yaml").pipeline.agent("split")
     assert split.handoffs[0].to == ("left", "right", "third")
 
@@ -175,4 +175,4 @@ def test_a_lone_reference_keeps_its_type() -> None:
         "strict": True,
     }
     (agent,) = loaded("05-params-shorthand.yaml").pipeline.agents
-    assert agent.system_prompt == "At most 12 lines, ratio 0.5, strict=true. {{ input }}"  # type: ignore[union-attr]
+    assert agent.system_prompt == "At most 12 lines, ratio 0.5, strict=true. {{ input }}"

@@ -1,0 +1,119 @@
+"""Warnings: what is doubtful in a pipeline that may be run."""
+
+from __future__ import annotations
+
+import pytest
+
+from aqm.pipeline.advice import HostFacts
+from tests.pipeline.documents import load_text, warnings_of
+
+
+def warned(text: str, **options: object) -> list[tuple[str, str]]:
+    warnings = load_text(text, **options).warnings
+    assert all(warning.severity == "warning" for warning in warnings)
+    return [(warning.at, warning.message) for warning in warnings]
+
+
+@pytest.mark.parametrize(
+    ("agents", "at", "message"),
+    [
+        ("{id: a, runtime: claude}, {id: b, runtime: codex}", "agents[1].id", "no task that starts at a comes to b"),
+        ("{id: a, runtime: claude, handoffs: [{to: a}]}", "agents[0].handoffs", "a hands off to itself without end"),
+        ("{id: a, runtime: claude, handoffs: [{to: b}]}, {id: b, runtime: codex, handoffs: [{to: a}]}", "agents[0].handoffs", "a → b → a is a loop without a way out"),
+        ("{id: a, runtime: claude, system_prompt: '{{ inptu }}'}", "agents[0].system_prompt", "the variable 'inptu' is not known here and stays empty"),
+        ("{id: a, runtime: claude, gate: {prompt: '{{ context }}'}}", "agents[0].gate.prompt", "the variable 'context' is not known here and stays empty"),
+        ("{id: a, runtime: claude, handoffs: [{to: a, condition: default, payload: '{{ context }}'}, {to: a, condition: x == 1}]}", "agents[0].handoffs[0].payload", "the variable 'context' is not known here and stays empty"),
+        ("{id: a, runtime: claude, claude_code_flags: [--verbose]}", "agents[0].claude_code_flags", "claude_code_flags is the old name of cli_flags"),
+        ("{id: a, runtime: gemini, cli_flags: [--debug, --yolo]}", "agents[0].cli_flags[1]", "the flag --yolo lets a do more than its permissions say"),
+        ("{id: a, runtime: claude, output: {severity: {}}, handoffs: [{to: a, condition: severtiy == low}]}", "agents[0].handoffs[0].condition", "the output of a describes no field 'severtiy'"),
+        ("{id: a, runtime: claude, handoffs: [{to: a, condition: text == done}]}", "agents[0].handoffs[0].condition", "this compares a field called 'text', not the text itself"),
+        ("{id: s, type: session, participants: [b]}, {id: b, runtime: codex, gate: {type: human}}", "agents[1].gate", "b only speaks in sessions, where its gate counts for nothing"),
+        ("{id: s, type: session, participants: [b]}, {id: b, runtime: codex, human_input: true}", "agents[1].human_input", "b only speaks in sessions, where its human_input counts for nothing"),
+        ("{id: s, type: session, participants: [b]}, {id: b, runtime: codex, join: all}", "agents[1].join", "b only speaks in sessions, where its join counts for nothing"),
+        ("{id: s, type: session, participants: [b]}, {id: b, runtime: codex, handoffs: [{to: s}]}", "agents[1].handoffs", "b only speaks in sessions, where its handoffs counts for nothing"),
+    ],
+)  # fmt: skip
+def test_what_is_doubtful_is_told_where_it_stands(agents: str, at: str, message: str) -> None:
+    assert warned(f"agents: [{agents}]") == [(at, message)]
+
+
+@pytest.mark.parametrize(
+    "agents",
+    [
+        "{id: a, runtime: claude, handoffs: [{to: b}]}, {id: b, runtime: codex}",
+        "{id: a, runtime: claude, handoffs: [{to: '*', condition: auto}]}, {id: b, runtime: codex}",
+        "{id: a, runtime: claude, gate: {}, handoffs: [{to: a, condition: on_reject}]}",
+        "{id: a, runtime: claude, handoffs: [{to: a, condition: n == 1}]}",
+        "{id: s, type: session, participants: [b]}, {id: b, runtime: codex}",
+        "{id: s, type: session, participants: [b], handoffs: [{to: b}]}, {id: b, runtime: codex, gate: {type: human}}",
+        "{id: b, runtime: codex, gate: {}, handoffs: [{to: s}]}, {id: s, type: session, participants: [b]}",
+        "{id: a, runtime: claude, cli_flags: [--verbose, text, '-']}",
+        "{id: a, runtime: claude, system_prompt: '{% for x in inputs %}{{ x }}{% endfor %}{{ params.y }}'}",
+        "{id: s, type: session, participants: [b]}, {id: b, runtime: codex, human_input: {enabled: false}}",
+    ],
+)
+def test_what_is_not_doubtful_is_not_told(agents: str) -> None:
+    assert warned(f"agents: [{agents}]") == []
+
+
+def test_with_a_router_everybody_can_be_reached() -> None:
+    agents = "agents: [{id: a, runtime: claude}, {id: b, runtime: codex}]"
+    assert warned("entry_point: auto\n" + agents) == []
+    assert warned(agents) != []
+
+
+def test_a_file_of_speakers_alone_has_no_start() -> None:
+    files = {"s.yaml": "agents: [{id: s, type: session, participants: [a]}]"}
+    text = "imports: [{from: s.yaml}]\nagents: [{id: a, runtime: claude}]"
+    (warning,) = load_text(text, files).warnings
+    assert warning.message == "no task can start here: every agent of this file only speaks in a session"
+
+
+def test_old_flags_are_passed_on_as_new_ones() -> None:
+    text = "agents: [{id: a, runtime: claude, cli_flags: [-x], claude_code_flags: [--debug]}]"
+    (agent,) = load_text(text).pipeline.agents
+    assert (agent.cli_flags, agent.claude_code_flags) == (("-x", "--debug"), ())
+    inherited = """
+        agents:
+        - {id: base, abstract: true, runtime: claude, claude_code_flags: [--debug]}
+        - {id: a, extends: base, handoffs: [{to: b}]}
+        - {id: b, extends: base}
+    """
+    loaded = load_text(inherited)
+    assert [agent.cli_flags for agent in loaded.pipeline.agents] == [("--debug",), ("--debug",)]
+    assert len(loaded.warnings) == 1
+
+
+def test_the_line_of_an_unknown_variable_is_counted_inside_a_block() -> None:
+    text = "agents:\n- id: a\n  runtime: claude\n  system_prompt: |\n    one\n    two {{ inptu }}\n"
+    (warning,) = load_text(text).warnings
+    assert (warning.line, warning.cure) == (6, "did you mean 'input'?")
+
+
+def test_what_the_host_lacks_is_told() -> None:
+    host = HostFacts(
+        has_variable=lambda name: name == "HOME",
+        has_command=lambda name: name == "node",
+        missing_runtimes={"codex": "npm install -g codex"},
+    )
+    text = """
+        agents:
+        - id: a
+          runtime: codex
+          mcp:
+          - github
+          - {server: db, command: node, env: {A: "$HOME/${NOPE}", B: "secret://X", C: "$ALSO"}}
+          gate: {runtime: codex}
+          handoffs: [{to: b}]
+        - {id: b, runtime: command, command: [nothere, x]}
+    """
+    assert warned(text) == []
+    assert warned(text, host=host) == [
+        ("agents[0].runtime", "the CLI of codex is not on this host"),
+        ("agents[0].mcp[0]", "the MCP server github needs 'npx', which is not on this host"),
+        ("agents[0].mcp[1].env.A", "the variable $NOPE is not set"),
+        ("agents[0].mcp[1].env.C", "the variable $ALSO is not set"),
+        ("agents[0].gate.runtime", "the CLI of codex is not on this host"),
+        ("agents[1].command[0]", "there is no command 'nothere' on this host"),
+    ]
+    assert "npm install -g codex" in warnings_of(text, host=host)[0]
