@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from aqm.errors import SettingsError
 from aqm.settings import Settings
@@ -28,10 +29,24 @@ def test_without_anything_the_defaults_are_in_force() -> None:
     gate = settings.gate
     assert (gate.runtime, gate.model, gate.timeout, gate.system_prompt) == (None, None, 120.0, None)
     assert (settings.timeout_for("claude"), settings.idle_timeout_for("claude")) == (600.0, 300.0)
-    assert (settings.permissions.allow_full, settings.permissions.allow_unconfined, settings.flags.allow) == (False, False, ())
-    assert (settings.database_url, settings.broker_url, settings.server, settings.token) == (None, None, None, None)
+    assert (settings.permissions.allow_full, settings.permissions.allow_unconfined, settings.flags.allow) == (
+        False,
+        False,
+        (),
+    )
+    assert (settings.database_url, settings.broker_url, settings.server, settings.token) == (
+        None,
+        None,
+        None,
+        None,
+    )
     assert (settings.lease_seconds, settings.retention.days, settings.concurrency) == (30.0, 0, {})
-    assert (settings.sandbox, settings.sandbox_write, settings.pass_env, settings.script) == (None, (), (), None)
+    assert (settings.sandbox, settings.sandbox_write, settings.pass_env, settings.script) == (
+        None,
+        (),
+        (),
+        None,
+    )
     assert (settings.limits.stages, settings.limits.fan_out, settings.limits.depth) == (2_000, 32, 8)
     assert of("# nothing but comments\n\n") == of("slots: null\ngate: null\n") == settings
 
@@ -60,11 +75,19 @@ retention: {days: 30}
 limits: {task_cost_usd: 1.5}
 """
     )
-    assert (settings.timeout_for("claude"), settings.timeout_for("codex"), settings.timeout_for("mine")) == (900, 600, 1)
+    assert (settings.timeout_for("claude"), settings.timeout_for("codex"), settings.timeout_for("mine")) == (
+        900,
+        600,
+        1,
+    )
     assert settings.idle_timeout_for("codex") == 60
     assert settings.concurrency == {"claude": 4, "claude/opus": 1, "pipeline/triage": 2}
     assert (settings.gate.system_prompt, settings.router.runtime) == ("Judge.", "gemini")
-    assert (settings.flags.allow, settings.pass_env, settings.sandbox) == (("--yolo",), ("HOME", "MY_KEY"), "required")
+    assert (settings.flags.allow, settings.pass_env, settings.sandbox) == (
+        ("--yolo",),
+        ("HOME", "MY_KEY"),
+        "required",
+    )
     assert (settings.retention.days, settings.limits.task_cost_usd) == (30, 1.5)
 
 
@@ -86,7 +109,7 @@ limits: {task_cost_usd: 1.5}
         ("AQM_BROKER_URL", "redis://x", lambda settings: settings.broker_url == "redis://x"),
         ("AQM_LEASE_SECONDS", "3", lambda settings: settings.lease_seconds == 3),
         ("AQM_SERVER", "https://x", lambda settings: settings.server == "https://x"),
-        ("AQM_TOKEN", "123", lambda settings: settings.token.get_secret_value() == "123"),
+        ("AQM_TOKEN", "123", lambda settings: settings.token == SecretStr("123")),
         ("AQM_SCRIPT", "/tmp/s", lambda settings: settings.script == Path("/tmp/s")),
         ("AQM_PROJECT", "p", lambda settings: settings.project == "p"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 
 import click
@@ -22,13 +21,13 @@ INTERRUPTED = 130
 
 
 def exit_code(ask: Callable[[], object], doorway: Doorway) -> int:
-    """Call `ask`; nothing is raised, the exit code tells."""
+    """Call `ask`; its errors are said on stderr, and the exit code tells.
+
+    A reader that leaves (`aqm list | head`) ends the command quietly: click sees to that.
+    """
     quiet_streams()
     try:
         code = ask()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return _unread()
     except (KeyboardInterrupt, click.Abort):
         doorway.err.line("aborted")
         return INTERRUPTED
@@ -37,14 +36,6 @@ def exit_code(ask: Callable[[], object], doorway: Doorway) -> int:
     except Exception as error:
         return _failed(doorway, error)
     return code if isinstance(code, int) else DONE
-
-
-def _unread() -> int:
-    """Nobody reads stdout any more (`aqm list | head`): go quietly, also when Python flushes at exit."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
-    os.close(nothing)
-    return FAILED
 
 
 def _misused(doorway: Doorway, error: click.ClickException) -> int:

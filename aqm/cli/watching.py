@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +43,7 @@ def watched(
 
         left = [] if task is None else [task_detail(project, task).task]
         _say_resumable(doorway, left, host.script)
-        raise BrokenPipeError
+        raise BrokenPipeError(errno.EPIPE, "nobody reads the live view")
 
 
 def finished(

@@ -28,6 +28,7 @@ __all__ = ["DRAIN", "run_turn"]
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 8.0  # seconds with a store that cannot be written
 DRAIN = "this worker is stopping"  # the reason of a stop that puts turns back
 
 
@@ -47,9 +48,9 @@ def run_turn(worker: Worker, turn: int, message: str | None = None) -> None:
 
 
 def _recorded(worker: Worker, record: Callable[[], object]) -> None:
-    """What a turn did must be written down: a store that fails is tried again for half a lease, while the
-    heartbeat holds the turn; after that this worker gives up, and the turn is another's to run again."""
-    until = time.monotonic() + worker.lease / 2
+    """What a turn did must be written down: a store that fails is tried again for a while, as long as the
+    lease surely holds; after that this worker gives up, and the turn is another's to run again."""
+    until = time.monotonic() + min(worker.lease / 2, PATIENCE)
     pause = 0.1
     while True:
         try:

@@ -159,7 +159,7 @@ class HumanInput(Spec):
 
 
 class Retry(Spec):
-    """What to do after a runtime failure."""
+    """How often, and how soon, a turn is tried again when its runtime fails."""
 
     max_retries: int = Field(0, ge=0, description="How often to try again.")
     backoff: float = Field(0.0, ge=0, description="Seconds before each new attempt.")

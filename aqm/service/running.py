@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,7 @@ from aqm.service.tasks import resolve
 from aqm.service.views import LiveLine, OnEvent, OnLiveLine
 from aqm.storage import bells, lists, owners, tasks
 from aqm.storage import events as stored_events
-from aqm.storage.database import Connection, now
+from aqm.storage.database import Connection, DatabaseError, now
 from aqm.storage.turns import Claim
 
 __all__ = ["Worker", "adopt", "follow"]
@@ -110,12 +111,18 @@ class Worker:
             for thread in (self._sweep, self._heartbeat, self._watchdog, self._hands.feed):
                 thread.end()
             self._sweep.join(2)
-            with self._store.database.writing() as connection:
-                owners.release(connection, self._name)
+            self._release()
         finally:
             logging.getLogger("aqm").removeHandler(self._log)
-            self._log.close()
+            with suppress(OSError):
+                self._log.close()
             self._store_door.__exit__(kind, error, trace)
+
+    def _release(self) -> None:
+        """Leave this process's tasks to whoever resumes them; a store that cannot be written has said so, and
+        an owner that is dead is found out all the same."""
+        with suppress(DatabaseError), self._store.database.writing() as connection:
+            owners.release(connection, self._name)
 
     def wait(self, task: str | None) -> None:
         """Until the task rests (it ended, waits or is stalled), or, for None, all of this process's do; at
@@ -182,9 +189,16 @@ _RESTING = {
 }
 
 
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written is silent: what matters is raised where it happened."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 def _log_to(project: Project) -> logging.Handler:
     """Warnings of this process go to a file: a live view is no place for them."""
-    handler = logging.FileHandler(project.folder / "aqm.log", delay=True, encoding="utf-8")
+    handler = _LogFile(project.folder / "aqm.log", delay=True, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(name)s %(message)s"))
     handler.setLevel(logging.WARNING)
     logger = logging.getLogger("aqm")

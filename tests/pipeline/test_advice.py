@@ -22,7 +22,7 @@ def warned(text: str, **options: object) -> list[tuple[str, str]]:
         ("{id: a, runtime: claude, handoffs: [{to: b}]}, {id: b, runtime: codex, handoffs: [{to: a}]}", "agents[0].handoffs", "a → b → a is a loop without a way out"),
         ("{id: a, runtime: claude, system_prompt: '{{ inptu }}'}", "agents[0].system_prompt", "the variable 'inptu' is not known here and stays empty"),
         ("{id: a, runtime: claude, gate: {prompt: '{{ context }}'}}", "agents[0].gate.prompt", "the variable 'context' is not known here and stays empty"),
-        ("{id: a, runtime: claude, handoffs: [{to: a, condition: default, payload: '{{ context }}'}, {to: a, condition: x == 1}]}", "agents[0].handoffs[0].payload", "the variable 'context' is not known here and stays empty"),
+        ("{id: a, runtime: claude, handoffs: [{to: a, condition: x == 1, payload: '{{ context }}'}]}", "agents[0].handoffs[0].payload", "the variable 'context' is not known here and stays empty"),
         ("{id: a, runtime: claude, claude_code_flags: [--verbose]}", "agents[0].claude_code_flags", "claude_code_flags is the old name of cli_flags"),
         ("{id: a, runtime: gemini, cli_flags: [--debug, --yolo]}", "agents[0].cli_flags[1]", "the flag --yolo lets a do more than its permissions say"),
         ("{id: a, runtime: claude, output: {severity: {}}, handoffs: [{to: a, condition: severtiy == low}]}", "agents[0].handoffs[0].condition", "the output of a describes no field 'severtiy'"),

@@ -39,7 +39,7 @@ def agent(keys: str) -> str:
         (agent("gate: {type: command, run: ''}"), "agents[0].gate.run", "run must be a command line, or a list of words"),
         (agent("gate: {type: command, run: []}"), "agents[0].gate.run", "run must be a command line, or a list of words"),
         (agent("gate: {runtime: claud}"), "agents[0].gate.runtime", "unknown runtime 'claud'"),
-        (agent("gate: {prompt: '{% if'}"), "agents[0].gate.prompt", "the template cannot be read: unexpected end of template"),
+        (agent("gate: {prompt: '{% if'}"), "agents[0].gate.prompt", "the template cannot be read: unexpected 'end of template'"),
         (agent("gate: {max_retries: -1}"), "agents[0].gate.max_retries", "max_retries must be at least 0, not -1"),
         # agents
         ("agents: [{id: a, runtime: claud}]", "agents[0].runtime", "unknown runtime 'claud'"),
@@ -147,7 +147,7 @@ def test_a_broken_agent_is_still_known_to_the_others() -> None:
 
 
 def test_the_line_of_a_template_is_counted_inside_a_block() -> None:
-    block = "agents:\n- id: a\n  runtime: claude\n  system_prompt: |\n    one\n    two {{ input\n    three\n"
+    block = "agents:\n- id: a\n  runtime: claude\n  system_prompt: |\n    one\n    two {{ input it }}\n    three\n"
     (fault,) = faults_of(block)
     assert (fault.line, fault.at) == (6, "agents[0].system_prompt")
     folded = block.replace("|", ">")
@@ -170,6 +170,15 @@ def test_no_message_speaks_of_a_library() -> None:
         - {id: s, type: session, participants: x, consensus: {method: 1}, max_rounds: x, chunks: []}
         - 7
     """
-    words = ("pydantic", "yaml.", "jinja2.", "input_type", "validation error", "Input should", "Traceback", "object at")
+    words = (
+        "pydantic",
+        "yaml.",
+        "jinja2.",
+        "input_type",
+        "validation error",
+        "Input should",
+        "Traceback",
+        "object at",
+    )
     for line in said(text):
         assert not any(word in line for word in words), line

@@ -13,7 +13,11 @@ from aqm.pipeline.flags import widening_flags
         ("claude", ["--verbose", "--dangerously-skip-permissions"], ("--dangerously-skip-permissions",)),
         ("claude", ["--permission-mode", "acceptEdits"], ("--permission-mode",)),
         ("claude", ["--permission-mode=acceptEdits"], ("--permission-mode",)),
-        ("claude", ["--mcp-config", "x", "--settings", "y", "--add-dir", "/"], ("--mcp-config", "--settings", "--add-dir")),
+        (
+            "claude",
+            ["--mcp-config", "x", "--settings", "y", "--add-dir", "/"],
+            ("--mcp-config", "--settings", "--add-dir"),
+        ),
         ("claude", ["--yolo", "-y"], ()),
         ("gemini", ["--yolo"], ("--yolo",)),
         ("gemini", ["-y", "-y"], ("-y",)),
@@ -24,7 +28,9 @@ from aqm.pipeline.flags import widening_flags
         ("claude", ["add-dir", "", "-", "--"], ()),
     ],
 )
-def test_a_flag_that_widens_is_found_in_every_spelling(runtime: str, flags: list[str], found: tuple[str, ...]) -> None:
+def test_a_flag_that_widens_is_found_in_every_spelling(
+    runtime: str, flags: list[str], found: tuple[str, ...]
+) -> None:
     assert widening_flags(runtime, flags) == found
 
 

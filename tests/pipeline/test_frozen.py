@@ -42,7 +42,9 @@ def test_a_pipeline_comes_back_as_it_was() -> None:
 def test_the_same_pipeline_has_the_same_bytes() -> None:
     assert freeze(load_text(TEXT).pipeline) == freeze(load_text(TEXT).pipeline)
     assert freeze(thaw(freeze(load_text(TEXT).pipeline))) == freeze(load_text(TEXT).pipeline)
-    assert freeze(load_text(TEXT.replace("timeout: 3", "timeout: 4")).pipeline) != freeze(load_text(TEXT).pipeline)
+    assert freeze(load_text(TEXT.replace("timeout: 3", "timeout: 4")).pipeline) != freeze(
+        load_text(TEXT).pipeline
+    )
 
 
 def test_the_authors_order_of_fields_is_kept() -> None:
@@ -55,7 +57,11 @@ def test_every_default_is_written_out() -> None:
     frozen = json.loads(freeze(load_text("agents: [{id: a, runtime: claude}]").pipeline))
     assert frozen["format"] == 1
     (agent,) = frozen["pipeline"]["agents"]
-    assert (agent["context_strategy"], agent["context_window"], agent["retry"]["max_retries"]) == ("both", 3, 0)
+    assert (agent["context_strategy"], agent["context_window"], agent["retry"]["max_retries"]) == (
+        "both",
+        3,
+        0,
+    )
 
 
 def test_bytes_without_a_key_that_came_later_take_its_default() -> None:
@@ -66,7 +72,15 @@ def test_bytes_without_a_key_that_came_later_take_its_default() -> None:
 
 @pytest.mark.parametrize(
     "frozen",
-    [b"", b"{", b"[]", b"{}", b'{"format": 2, "pipeline": {}}', b'{"format": 1, "pipeline": {"foo": 1}}', b"\xff"],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"format": 2, "pipeline": {}}',
+        b'{"format": 1, "pipeline": {"foo": 1}}',
+        b"\xff",
+    ],
 )
 def test_bytes_that_are_no_pipeline_say_what_to_do(frozen: bytes) -> None:
     with pytest.raises(FrozenError) as caught:

@@ -15,12 +15,38 @@ from aqm.pipeline.spec import Agent, Session
 from tests.pipeline.documents import load_text
 
 KEYS = st.sampled_from(
-    sorted({*Agent.model_fields, *Session.model_fields, "from", "to", "condition", "payload", "server", "enabled"})
+    sorted(
+        {
+            *Agent.model_fields,
+            *Session.model_fields,
+            "from",
+            "to",
+            "condition",
+            "payload",
+            "server",
+            "enabled",
+        }
+    )
 )
 WORDS = st.sampled_from(
-    ["a", "b", "s", "claude", "session", "auto", "on_approve", "*", "{{ input }}", "{{", "x == 1", "output.x > 1"]
+    [
+        "a",
+        "b",
+        "s",
+        "claude",
+        "session",
+        "auto",
+        "on_approve",
+        "*",
+        "{{ input }}",
+        "{{",
+        "x == 1",
+        "output.x > 1",
+    ]
 )
-REFERENCES = st.sampled_from(["${{ params.x }}", "a ${{ params.x }}", "${{ params.nope }}", "${{ params.y }}"])
+REFERENCES = st.sampled_from(
+    ["${{ params.x }}", "a ${{ params.x }}", "${{ params.nope }}", "${{ params.y }}"]
+)
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), WORDS, REFERENCES)
 VALUES = st.recursive(
     SCALARS,
@@ -32,7 +58,9 @@ AGENTS = st.builds(
     st.sampled_from(["a", "b", "s"]),
     st.dictionaries(KEYS, VALUES, max_size=5),
 )
-SECTIONS = st.dictionaries(st.sampled_from(["params", "imports", "name", "entry_point", "apiVersion"]), VALUES)
+SECTIONS = st.dictionaries(
+    st.sampled_from(["params", "imports", "name", "entry_point", "apiVersion"]), VALUES
+)
 
 
 def faults_of_document(text: str) -> tuple[Fault, ...]:
@@ -46,7 +74,9 @@ def faults_of_document(text: str) -> tuple[Fault, ...]:
 
 @settings(max_examples=300)
 @given(st.lists(AGENTS, min_size=1, max_size=4), SECTIONS)
-def test_any_document_is_a_pipeline_or_faults_with_places(agents: list[object], sections: dict[str, object]) -> None:
+def test_any_document_is_a_pipeline_or_faults_with_places(
+    agents: list[object], sections: dict[str, object]
+) -> None:
     document = {"params": {"x": 1, "y": "{{ y }}'"}, **sections, "agents": agents}
     for fault in faults_of_document(as_flow(document)):
         assert (fault.file, fault.line, bool(fault.message)) == ("main.yaml", 1, True)

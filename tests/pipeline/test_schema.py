@@ -34,7 +34,11 @@ def test_it_is_a_schema_of_2020_12() -> None:
 
 @pytest.mark.parametrize("model", [Agent, Session])
 def test_null_is_accepted_for_every_optional_key(model: type[Agent] | type[Session]) -> None:
-    required = {"id": "a", "runtime": "claude"} if model is Agent else {"id": "a", "type": "session", "participants": ["b"]}
+    required = (
+        {"id": "a", "runtime": "claude"}
+        if model is Agent
+        else {"id": "a", "type": "session", "participants": ["b"]}
+    )
     optional = [name for name in model.model_fields if name not in required]
     assert len(optional) > 5
     for name in optional:
@@ -111,7 +115,10 @@ def test_wrong_forms_do_not_fit(keys: dict[str, Any]) -> None:
         ("agents: [{id: a, type: session}]", False),
         ("agents: [{id: a, type: session, participants: [b]}]", True),
         ("agents: [{id: a, type: session, participants: [b], runtime: claude}]", False),
-        ("params: {a: 1, b: x, c: true, d: null, e: {type: number, default: 1}}\nagents: [{id: a, runtime: x}]", True),
+        (
+            "params: {a: 1, b: x, c: true, d: null, e: {type: number, default: 1}}\nagents: [{id: a, runtime: x}]",
+            True,
+        ),
         ("params: {a: [1]}\nagents: [{id: a, runtime: x}]", False),
         ("params: {a: {type: int}}\nagents: [{id: a, runtime: x}]", False),
         ("imports: [{from: x.yaml}, {from: y.yaml, agents: [a]}]\nagents: [{id: a, runtime: x}]", True),
@@ -128,4 +135,6 @@ def test_documents_fit_or_not(text: str, verdict: bool) -> None:
 def test_null_loads_wherever_the_schema_takes_it() -> None:
     nulls = ", ".join(f"{name}: null" for name in Agent.model_fields if name not in ("id", "runtime"))
     text = f"apiVersion: null\nname: null\nparams: null\nimports: null\nagents: [{{id: a, runtime: claude, {nulls}}}]"
-    assert load_text(text).pipeline.agent("a") == load_text("agents: [{id: a, runtime: claude}]").pipeline.agent("a")
+    assert load_text(text).pipeline.agent("a") == load_text(
+        "agents: [{id: a, runtime: claude}]"
+    ).pipeline.agent("a")
