@@ -140,21 +140,50 @@ def test_a_token_is_not_shown() -> None:
         ("slots: 0", "config.yaml:1:8 slots: slots must be at least 1, not 0"),
         ("slots: many", "config.yaml:1:8 slots: slots must be a whole number, not 'many'"),
         ("a: 1\nslotz: 1", "config.yaml:2:1 slotz: unknown key 'slotz'; did you mean 'slots'?"),
-        ("pipeline:\n  max_stage: 5", "config.yaml:2:3 pipeline.max_stage: unknown key 'max_stage'; did you mean 'max_stages'?"),
-        ("pipeline: 3", "config.yaml:1:11 pipeline: pipeline must be a mapping, not the number 3; write it as  key: value  lines"),
-        ("permissions: {allow_full: yes}", "config.yaml:1:27 permissions.allow_full: allow_full must be true or false, not 'yes'; write true"),
+        (
+            "pipeline:\n  max_stage: 5",
+            "config.yaml:2:3 pipeline.max_stage: unknown key 'max_stage'; did you mean 'max_stages'?",
+        ),
+        (
+            "pipeline: 3",
+            "config.yaml:1:11 pipeline: pipeline must be a mapping, not the number 3; write it as  "
+            "key: value  lines",
+        ),
+        (
+            "permissions: {allow_full: yes}",
+            "config.yaml:1:27 permissions.allow_full: allow_full must be true or false, not 'yes'; "
+            "write true",
+        ),
         ("timeouts: {claude: -1}", "config.yaml:1:20 timeouts.claude: claude must be more than 0, not -1"),
         ("lease_seconds: 0.5", "config.yaml:1:16 lease_seconds: lease_seconds must be at least 1, not 0.5"),
-        ("sandbox: maybe", "config.yaml:1:10 sandbox: sandbox cannot be 'maybe'; known: off, preferred, required"),
-        ("pass_env: [$A]", "config.yaml:1:12 pass_env[0]: pass_env[0] cannot be '$A'; names of variables that CLIs are given, without $"),
-        ("server: example.org", "config.yaml:1:9 server: server cannot be 'example.org'; the address of the team's server, https://…"),
-        ("slots: 1\nslots: 2", "config.yaml:2:1 slots: the key 'slots' is written twice (first in line 1); remove one"),
+        (
+            "sandbox: maybe",
+            "config.yaml:1:10 sandbox: sandbox cannot be 'maybe'; known: off, preferred, required",
+        ),
+        (
+            "pass_env: [$A]",
+            "config.yaml:1:12 pass_env[0]: pass_env[0] cannot be '$A'; names of variables that "
+            "CLIs are given, without $",
+        ),
+        (
+            "server: example.org",
+            "config.yaml:1:9 server: server cannot be 'example.org'; the address of the team's "
+            "server, https://…",
+        ),
+        (
+            "slots: 1\nslots: 2",
+            "config.yaml:2:1 slots: the key 'slots' is written twice (first in line 1); remove one",
+        ),
         ("token: x", "config.yaml:1:1 token: token does not belong in a file; set AQM_TOKEN"),
         ("script: x", "config.yaml:1:1 script: script does not belong in a file; set AQM_SCRIPT"),
         ("- a", "config.yaml:1:1: the file must be a mapping; write  key: value  lines"),
-        ("slots: [1", "config.yaml:2:1: this is not valid YAML: did not find expected ',' or ']'; check the indentation and the brackets of the lines above"),
+        (
+            "slots: [1",
+            "config.yaml:2:1: this is not valid YAML: did not find expected ',' or ']'; check the "
+            "indentation and the brackets of the lines above",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_in_the_file_is_told_with_its_line(text: str, said: str) -> None:
     assert said in wrong(text)
 
@@ -163,15 +192,28 @@ def test_what_is_wrong_in_the_file_is_told_with_its_line(text: str, said: str) -
     ("name", "text", "said"),
     [
         ("AQM_SLOTS", "x", "AQM_SLOTS slots: slots must be a whole number, not 'x'"),
-        ("AQM_PERMISSIONS__ALLOW_FULL", "1", "AQM_PERMISSIONS__ALLOW_FULL permissions.allow_full: allow_full must be true or false, not the number 1"),
+        (
+            "AQM_PERMISSIONS__ALLOW_FULL",
+            "1",
+            "AQM_PERMISSIONS__ALLOW_FULL permissions.allow_full: allow_full must be true or false, "
+            "not the number 1",
+        ),
         ("AQM_LEASE", "3", "AQM_LEASE: there is no such setting; did you mean 'AQM_LEASE_SECONDS'?"),
-        ("AQM_PIPELINE", "3", "AQM_PIPELINE: pipeline holds several settings; set AQM_PIPELINE__… for one of them"),
-        ("AQM_TIMEOUTS", "3", "AQM_TIMEOUTS: timeouts holds several settings; set AQM_TIMEOUTS__… for one of them"),
+        (
+            "AQM_PIPELINE",
+            "3",
+            "AQM_PIPELINE: pipeline holds several settings; set AQM_PIPELINE__… for one of them",
+        ),
+        (
+            "AQM_TIMEOUTS",
+            "3",
+            "AQM_TIMEOUTS: timeouts holds several settings; set AQM_TIMEOUTS__… for one of them",
+        ),
         ("AQM_GATE__X", "3", "AQM_GATE__X: there is no such setting"),
         ("AQM_TIMEOUTS__", "3", "AQM_TIMEOUTS__: there is no such setting"),
         ("AQM_SLOTS__X", "3", "AQM_SLOTS__X: there is no such setting"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_in_a_variable_is_told_with_its_name(name: str, text: str, said: str) -> None:
     assert wrong(**{name: text})[0].startswith(said)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -29,6 +30,7 @@ class Interrupts:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
+        gc.enable()  # a command that can be interrupted is one that lasts
         if threading.current_thread() is not threading.main_thread():
             return self  # handlers belong to the main thread
         for number in _SIGNALS:

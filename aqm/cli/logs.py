@@ -62,17 +62,25 @@ def _entry_lines(screen: Screen, entry: LogEntry) -> None:
 
 
 def _followed(doorway: Doorway, project: Project, id: str, stage: int | None) -> int | None:
+    from aqm.cli.following import Following
     from aqm.cli.interrupt import Interrupts
+    from aqm.cli.report import closing
     from aqm.cli.view import View
+    from aqm.service.logs import log_entries
     from aqm.service.running import follow
+    from aqm.service.tasks import task_detail
 
     stop = threading.Event()
     view = View(doorway.out, verbose=doorway.verbose, only=stage, unread=stop.set)
+    following = Following(view, lambda number: log_entries(project, id, number))
     with Interrupts() as interrupts:
         interrupts.calls(stop.set)
-        follow(project, id, view.on_event, view.on_live, stop)
+        follow(project, id, following.on_event, following.on_live, stop)
     view.finish()
-    return INTERRUPTED if interrupts.caught else None
+    if interrupts.caught:
+        return INTERRUPTED
+    closing(doorway.out, task_detail(project, id), doorway.hint)
+    return None
 
 
 @command("context", "aqm context T-4F2A9C", "aqm context T-4F --agent reviewer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,9 +50,18 @@ def checked(doorway: Doorway, project: Project, wish: Wish) -> tuple[Wish, Loade
         raise NotFoundError(f"no agent {wish.agent!r} in this pipeline;", cure=cure)
     wish = replace(wish, params={**(wish.params or {}), **_answers(doorway, project, wish, loaded)})
     loaded = load_pipeline(project, wish.pipeline, wish.params or {}, host=host)
-    for warning in loaded.warnings:
-        doorway.err.line(("warning: ", "yellow"), str(warning))
+    _warn(doorway, loaded)
     return wish, loaded
+
+
+def _warn(doorway: Doorway, loaded: Loaded) -> None:
+    """Each warning once, though it may hold in several places."""
+    places = Counter((warning.message, warning.cure) for warning in loaded.warnings)
+    for warning in loaded.warnings:
+        more = places.pop((warning.message, warning.cure), 0) - 1
+        if more >= 0:
+            also = f" (and in {more} more places)" if more > 1 else " (and in one more place)" if more else ""
+            doorway.err.line(("warning: ", "yellow"), f"{warning}{also}")
 
 
 def _answers(doorway: Doorway, project: Project, wish: Wish, loaded: Loaded) -> dict[str, str]:

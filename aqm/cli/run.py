@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -37,9 +38,9 @@ _SCRIPT = click.option(
     'aqm run "Add JWT authentication"',
     'aqm run "Fix the login bug" --agent developer --priority high',
     "aqm run - < issue.md",
-    'aqm run "Write the release notes" --pipeline solo -p version=2.0 --detach',
+    'aqm run "Add a health endpoint" --pipeline review-loop -p standard="It has tests." --detach',
 )
-@click.argument("text")
+@click.argument("text", nargs=-1, required=True, metavar="TEXT")
 @click.option("--agent", metavar="ID", help="Start with this agent.")
 @click.option("--pipeline", metavar="NAME", help="This pipeline instead of the default one.")
 @click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter.")
@@ -58,7 +59,7 @@ _SCRIPT = click.option(
 @pass_doorway
 def run(
     doorway: Doorway,
-    text: str,
+    text: tuple[str, ...],
     agent: str | None,
     pipeline: str | None,
     params: tuple[str, ...],
@@ -94,7 +95,11 @@ def run(
     return finished(doorway, project, [task], interrupted, script=script, as_json=as_json)
 
 
-def _text(text: str) -> str:
+def _text(words: tuple[str, ...]) -> str:
+    if len(words) > 1:
+        cure = f"Quote it: aqm run {quote(' '.join(words))}"
+        raise UsageError("The task's text must be one word for the shell.", cure=cure)
+    text = words[0]
     if text == "-":
         text = sys.stdin.buffer.read().decode("utf-8", "replace").rstrip("\n")
     if not text.strip():

@@ -8,6 +8,7 @@ from typing import Any
 from aqm.cli.figures import duration
 from aqm.cli.terminal import Part, cut
 from aqm.flow.event import Event, EventKind
+from aqm.flow.outcome import FAILURES, FailureClass
 from aqm.flow.state import TurnKind
 
 __all__ = ["ERRANDS", "LINES", "told"]
@@ -57,15 +58,19 @@ def _turn_complete(data: Data) -> tuple[Part, ...]:
 
 
 def _turn_retry(data: Data) -> tuple[Part, ...]:
+    """The failure before it has been told."""
+    return ((f"  ↻ tries again{_in(data)}", "yellow"),)
+
+
+def _in(data: Data) -> str:
     delay = float(data.get("delay") or 0)
-    when = f" in {duration(delay)}" if delay else ""
-    return ((f"  ↻ {_why(data)}", "yellow"), f"; attempt {data.get('attempt', '')}{when}")
+    return f" in {duration(delay)}" if delay else ""
 
 
 def _turn_waits(data: Data) -> tuple[Part, ...]:
-    delay = float(data.get("delay") or 0)
-    when = f"; asks again in {duration(delay)}" if delay else ""
-    return ((f"  … waits: {_why(data)}", "yellow"), when)
+    """Only the vendor's own waits end by themselves; the failure before it has been told."""
+    vendor = FAILURES[FailureClass(data["class"])].who == "vendor" if data.get("class") else False
+    return ((f"  … tries again{_in(data)}", "yellow"),) if vendor else ()
 
 
 def _gate_verdict(data: Data) -> tuple[Part, ...]:
@@ -105,7 +110,7 @@ LINES: dict[EventKind, Callable[[Data], tuple[Part, ...]]] = {
     EventKind.CONDITION_MISS: _condition_miss,
     EventKind.STAGE_COMPLETE: _nothing,  # the view adds what it counted
     EventKind.STAGE_FAILED: _nothing,
-    EventKind.TASK_STALLED: lambda data: ((f"  … stalled: {_why(data)}", "yellow"),),
+    EventKind.TASK_STALLED: lambda data: (("  … stalled", "yellow"),),
     EventKind.TASK_RESUMED: lambda data: (("  · goes on", "dim"),),
     EventKind.TASK_COMPLETE: _nothing,  # how a task ended is said by the command, in its last lines
     EventKind.TASK_FAILED: _nothing,

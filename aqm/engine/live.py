@@ -20,7 +20,7 @@ __all__ = ["LiveFeed", "LiveFile", "pack", "tail", "unpack"]
 
 log = logging.getLogger(__name__)
 
-CAP = 1_000_000  # bytes of live text kept per attempt; the whole answer is a blob later
+CAP = 1_000_000  # of live text per attempt, bytes in its file and characters told; the answer is a blob later
 COALESCE = 0.02  # seconds: pieces of text that come closer together travel as one
 _KINDS: dict[str, Callable[..., Live]] = {
     "text": Text,
@@ -58,16 +58,31 @@ class LiveFile:
         self._path, self._listener, self._feed = path, listener, feed
         self._file: BinaryIO | None = None
         self._room = CAP
+        self._heard = 0
         self._pending: list[Live] = []
         self._adding = threading.Lock()
         self._flushing = threading.Lock()
 
     def __call__(self, live: Live) -> None:
         with self._adding:
-            self._pending.append(live)
+            shown = self._shown(live)
+            if shown is None:
+                return
+            self._pending.append(shown)
             first = len(self._pending) == 1
         if first:
             self._feed.wake(self)
+
+    def _shown(self, live: Live) -> Live | None:
+        """A flood is cut: nobody reads it live, and a slow listener would let it pile up here."""
+        if not isinstance(live, Text | Thinking):
+            return live
+        if self._heard > CAP:
+            return None
+        self._heard += len(live.text)
+        if self._heard > CAP:
+            return Notice("it says more than can be shown live; the log will have it")
+        return live
 
     def __enter__(self) -> Self:
         return self

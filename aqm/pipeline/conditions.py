@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, assert_never, cast
+from typing import Any, Literal, assert_never, cast, get_args
 
 from aqm.errors import did_you_mean
-from aqm.pipeline.expressions import MOST_CHARACTERS, ConditionError, check_expression, evaluate
+from aqm.pipeline.expressions import ConditionError, check_expression, evaluate
 
 __all__ = [
     "PRESETS",
@@ -24,9 +24,11 @@ __all__ = [
     "holds",
 ]
 
+MOST_CHARACTERS = 1_000
+
 Operator = Literal["==", "!=", "in"]
 PresetName = Literal["always", "on_approve", "on_reject", "on_pass", "auto", "default"]
-PRESETS: tuple[PresetName, ...] = ("always", "on_approve", "on_reject", "on_pass", "auto", "default")
+PRESETS: tuple[PresetName, ...] = get_args(PresetName)
 
 _BARE = re.compile(r"[\w*-]+")
 _WORD = r"""(?:'[^']*'|"[^"]*"|\w[\w./:@+-]*)"""

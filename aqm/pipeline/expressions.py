@@ -13,9 +13,8 @@ from aqm.errors import AqmError, did_you_mean
 if TYPE_CHECKING:
     from cel import Program
 
-__all__ = ["MEMBERS", "MOST_CHARACTERS", "NAMES", "ConditionError", "Names", "check_expression", "evaluate"]
+__all__ = ["MEMBERS", "NAMES", "ConditionError", "Names", "check_expression", "evaluate"]
 
-MOST_CHARACTERS = 1_000
 MOST_NESTED = 2
 MOST_WORK = 3_000_000  # about a microsecond each: a macro's items times the text they may search
 MOST_TEXT = 1_000_000
@@ -149,8 +148,6 @@ def check_expression(source: str) -> Names:
 
 @lru_cache(maxsize=512)
 def _names(source: str) -> Names:
-    if len(source) > MOST_CHARACTERS:
-        raise ConditionError(f"a condition is at most {MOST_CHARACTERS} characters long, not {len(source)}")
     return _Scan(list(_tokens(source))).run()
 
 

@@ -18,7 +18,6 @@ from aqm.pipeline.output import as_json_schema
 
 __all__ = [
     "ID_PATTERN",
-    "PRESET_CONDITIONS",
     "Agent",
     "AnyAgent",
     "Chunks",
@@ -38,7 +37,6 @@ __all__ = [
 ]
 
 ID_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_-]*$"
-PRESET_CONDITIONS = ("always", "on_approve", "on_reject", "on_pass", "auto", "default")
 
 ContextStrategy = Literal["none", "last_only", "own", "shared", "both"]
 Permissions = Literal["read", "edit", "run", "full"]

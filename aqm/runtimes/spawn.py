@@ -89,7 +89,8 @@ def _refused(command: Command, error: OSError) -> NotStarted:
     if not command.cwd.is_dir():
         return NotStarted(Ending.UNSTARTABLE, f"the workspace {command.cwd} is not there")
     if error.errno == errno.E2BIG:
-        size = max(len(os.fsencode(word)) for word in command.argv)
-        why = f"an argument of {program} is too long for this system (the longest has {size:,} bytes)"
+        words = (*command.argv, *(f"{name}={value}" for name, value in command.env.items()))
+        size = max(len(os.fsencode(word)) for word in words)
+        why = f"an argument or variable of {program} is too long for this system: it has {size:,} bytes"
         return NotStarted(Ending.UNSTARTABLE, why)
     return NotStarted(Ending.UNSTARTABLE, f"{program} cannot be started: {error.strerror or error}")

@@ -126,8 +126,9 @@ def explained(path: str) -> Iterator[None]:
 
 
 def store_error(error: Exception, path: str) -> StoreError:
-    said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    if "readonly" in said or "unable to open" in said:
+    said = error.strerror if isinstance(error, OSError) else str(getattr(error, "orig", None) or error)
+    said = (said or type(error).__name__).strip().splitlines()[0]
+    if "readonly" in said or "unable to open" in said or isinstance(error, OSError):
         cure = "Is the folder writable, and yours?"
     elif "full" in said:
         cure = "The disk is full: free some space; nothing that was confirmed is lost."

@@ -7,6 +7,7 @@ Started under the name of a CLI (the links beside it), with any arguments; PLAY_
 # importing pathlib would double the time it takes to start
 # ruff: noqa: PTH105, PTH113, PTH116, PTH118, PTH120, PTH123, PTH208
 
+import fcntl
 import json
 import os
 import signal
@@ -48,6 +49,11 @@ def raw(hex_bytes, times=1):
     for _ in range(times):
         sys.stdout.buffer.write(bytes.fromhex(hex_bytes))
     sys.stdout.buffer.flush()
+
+
+def widen():
+    """Let the pipe hold a megabyte."""
+    fcntl.fcntl(1, fcntl.F_SETPIPE_SZ if hasattr(fcntl, "F_SETPIPE_SZ") else 1031, 1024 * 1024)
 
 
 def copy(path, to):
@@ -118,6 +124,7 @@ def die(name):
 ACTS = {
     "say": say,
     "raw": raw,
+    "widen": widen,
     "flood": flood,
     "file": lambda path: copy(path, 1),
     "errors": lambda path: copy(path, 2),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Call, Start
+from tests.cli.test_terminal import HOSTILE
 
 
 def run(call: Call, text: str, script: Path) -> str:
@@ -153,8 +154,10 @@ def test_a_run_elsewhere_can_be_followed_until_it_ends(call: Call, start: Start,
     out, _ = start("run", "x", "--script", slow, "--detach").communicate(timeout=20)
     shown = call("logs", out.decode().strip(), "-f")
     assert shown.exit_code == 0
-    assert "── 2 · qa (claude) ──" in shown.stdout
-    assert "✓ approved" in shown.stdout
+    lines = shown.stdout.splitlines()
+    assert lines[:3] == ["── 1 · dev (claude) ──", "slowly", "  ✓ dev · " + lines[2].partition("dev · ")[2]]
+    assert lines[5] == "seen"
+    assert f"{out.decode().strip()} completed · 2 stages" in lines[-2]
 
 
 def test_following_and_json_do_not_go_together(call: Call) -> None:
@@ -187,3 +190,24 @@ def test_a_task_that_waits_can_be_cancelled_once(call: Call, start: Start, hangs
     again = call("cancel", task)
     assert again.exit_code == 1
     assert f"{task} is cancelled already" in again.stderr
+
+
+def test_nothing_hostile_reaches_the_terminal_by_any_command(call: Call, tmp_path: Path) -> None:
+    text = "\n".join(HOSTILE)
+    script = tmp_path / "hostile.yaml"
+    script.write_text(json.dumps({"agents": {"dev": {"say": text}, "qa": {"work": {"say": text}}}}))
+    shown = call("run", text, "--script", script)
+    assert shown.exit_code == 0
+    task = json.loads(call("list", "--json").stdout)["tasks"][0]["id"]
+    commands = [
+        ["list"],
+        ["status"],
+        ["status", task],
+        ["logs", task],
+        ["logs", "-f", task],
+        ["context", task],
+    ]
+    commands += [["status", task, "--json"], ["logs", task, "--json"], ["context", task, "--json"]]
+    for output in [shown.output, *(call(*words).output for words in commands)]:
+        assert {char for char in output if ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0} <= {"\n"}
+        assert not set(output) & set("\u202e\u2066\u200f\u2028")

@@ -80,7 +80,7 @@ def test_a_task_can_start_with_another_agent(call: Call, script: Path) -> None:
         (["run", "  "], 2, "The task has no text."),
         (["run", "x", "--priority", "urgent"], 2, "'urgent' is not one of"),
         (["run", "x", "--script", "none.yaml"], 2, "does not exist"),
-        (["run", "x", "y"], 2, "unexpected extra argument"),
+        (["run", "add", "jwt's"], 2, """Quote it: aqm run 'add jwt'"'"'s'"""),
         (["resume", "T-NONE22"], 1, "no task T-NONE22"),
     ],
 )

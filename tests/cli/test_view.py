@@ -191,7 +191,12 @@ def test_what_a_judge_says_is_shown_only_when_asked_for() -> None:
         (
             EventKind.TURN_RETRY,
             {"class": "crash", "message": "boom", "delay": 3.0, "attempt": 2},
-            "  ↻ crash — boom; attempt 2 in 3.0 s",
+            "  ↻ tries again in 3.0 s",
+        ),
+        (
+            EventKind.TURN_WAITS,
+            {"class": "rate_limited", "message": "enough", "delay": 90.0},
+            "  … tries again in 1 min 30 s",
         ),
         (EventKind.HANDOFF, {"to": ["a", "b"], "condition": "always"}, "  → a, b"),
         (EventKind.HANDOFF, {"to": "a", "condition": "on_reject"}, "  → a (on_reject)"),
@@ -204,6 +209,13 @@ def test_the_words_of_events(kind: EventKind, data: dict[str, Any], line: str) -
     show.start()
     show.event(kind, **data)
     assert show.lines[-1] == line
+
+
+def test_what_only_a_person_can_cure_does_not_promise_to_try_again() -> None:
+    show = Show()
+    show.start()
+    show.event(EventKind.TURN_WAITS, **{"class": "cli_missing", "message": "none", "delay": 15.0})
+    assert show.lines == ["── 1 · dev (claude) ──"]
 
 
 def test_markup_and_escapes_of_agents_are_printed_as_text() -> None:

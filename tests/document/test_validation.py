@@ -10,7 +10,7 @@ from pydantic import Field
 from aqm.document.model import Spec
 from aqm.document.nodes import Scalar, walk
 from aqm.document.parser import parse
-from aqm.document.validation import place_of, validate
+from aqm.document.validation import MOST_FAULTS, place_of, validate
 
 
 class Inner(Spec):
@@ -82,6 +82,11 @@ def test_an_error_is_one_sentence_with_its_place_and_cure(text: str, said: str) 
 def test_all_errors_are_told_at_once() -> None:
     _, faults = validate(Outer, parse("ready: 1\nratio: x\nfoo: 1", "f"))
     assert sorted(fault.at for fault in faults) == ["foo", "name", "ratio", "ready"]
+
+
+def test_there_is_an_end_to_the_errors() -> None:
+    _, faults = validate(Outer, parse("{name: a, " + ", ".join(f"k{n}: 1" for n in range(200)) + "}", "f"))
+    assert len(faults) == MOST_FAULTS
 
 
 def test_null_is_as_good_as_nothing() -> None:

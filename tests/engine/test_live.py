@@ -131,3 +131,14 @@ def test_a_listener_that_breaks_silences_no_other_turn(tmp_path: Path, feed: Liv
         wait_for(lambda: caplog.records)
         other(Text("b"))
         wait_for(lambda: heard)
+
+
+def test_a_flood_is_cut_with_a_word_about_it(feed: LiveFeed):
+    heard: list[Live] = []
+    with LiveFile(None, heard.append, feed) as live:
+        for _ in range(50):
+            live(Text("x" * 100_000))
+        live(ToolStarted("1", "Write"))
+    text = sum(len(one.text) for one in heard if isinstance(one, Text))
+    assert text <= CAP
+    assert [type(one) for one in heard if not isinstance(one, Text)] == [Notice, ToolStarted]

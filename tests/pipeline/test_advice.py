@@ -17,22 +17,79 @@ def warned(text: str, **options: object) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("agents", "at", "message"),
     [
-        ("{id: a, runtime: claude}, {id: b, runtime: codex}", "agents[1].id", "no task that starts at a comes to b"),
-        ("{id: a, runtime: claude, handoffs: [{to: a}]}", "agents[0].handoffs", "a hands off to itself without end"),
-        ("{id: a, runtime: claude, handoffs: [{to: b}]}, {id: b, runtime: codex, handoffs: [{to: a}]}", "agents[0].handoffs", "a → b → a is a loop without a way out"),
-        ("{id: a, runtime: claude, system_prompt: '{{ inptu }}'}", "agents[0].system_prompt", "the variable 'inptu' is not known here and stays empty"),
-        ("{id: a, runtime: claude, gate: {prompt: '{{ context }}'}}", "agents[0].gate.prompt", "the variable 'context' is not known here and stays empty"),
-        ("{id: a, runtime: claude, handoffs: [{to: a, condition: x == 1, payload: '{{ context }}'}]}", "agents[0].handoffs[0].payload", "the variable 'context' is not known here and stays empty"),
-        ("{id: a, runtime: claude, claude_code_flags: [--verbose]}", "agents[0].claude_code_flags", "claude_code_flags is the old name of cli_flags"),
-        ("{id: a, runtime: gemini, cli_flags: [--debug, --yolo]}", "agents[0].cli_flags[1]", "the flag --yolo lets a do more than its permissions say"),
-        ("{id: a, runtime: claude, output: {severity: {}}, handoffs: [{to: a, condition: severtiy == low}]}", "agents[0].handoffs[0].condition", "the output of a describes no field 'severtiy'"),
-        ("{id: a, runtime: claude, handoffs: [{to: a, condition: text == done}]}", "agents[0].handoffs[0].condition", "this compares a field called 'text', not the text itself"),
-        ("{id: s, type: session, participants: [b]}, {id: b, runtime: codex, gate: {type: human}}", "agents[1].gate", "b only speaks in sessions, where its gate counts for nothing"),
-        ("{id: s, type: session, participants: [b]}, {id: b, runtime: codex, human_input: true}", "agents[1].human_input", "b only speaks in sessions, where its human_input counts for nothing"),
-        ("{id: s, type: session, participants: [b]}, {id: b, runtime: codex, join: all}", "agents[1].join", "b only speaks in sessions, where its join counts for nothing"),
-        ("{id: s, type: session, participants: [b]}, {id: b, runtime: codex, handoffs: [{to: s}]}", "agents[1].handoffs", "b only speaks in sessions, where its handoffs counts for nothing"),
+        (
+            "{id: a, runtime: claude}, {id: b, runtime: codex}",
+            "agents[1].id",
+            "no task that starts at a comes to b",
+        ),
+        (
+            "{id: a, runtime: claude, handoffs: [{to: a}]}",
+            "agents[0].handoffs",
+            "a hands off to itself without end",
+        ),
+        (
+            "{id: a, runtime: claude, handoffs: [{to: b}]}, {id: b, runtime: codex, handoffs: [{to: a}]}",
+            "agents[0].handoffs",
+            "a → b → a is a loop without a way out",
+        ),
+        (
+            "{id: a, runtime: claude, system_prompt: '{{ inptu }}'}",
+            "agents[0].system_prompt",
+            "the variable 'inptu' is not known here and stays empty",
+        ),
+        (
+            "{id: a, runtime: claude, gate: {prompt: '{{ context }}'}}",
+            "agents[0].gate.prompt",
+            "the variable 'context' is not known here and stays empty",
+        ),
+        (
+            "{id: a, runtime: claude, handoffs: [{to: a, condition: x == 1, payload: '{{ context }}'}]}",
+            "agents[0].handoffs[0].payload",
+            "the variable 'context' is not known here and stays empty",
+        ),
+        (
+            "{id: a, runtime: claude, claude_code_flags: [--verbose]}",
+            "agents[0].claude_code_flags",
+            "claude_code_flags is the old name of cli_flags",
+        ),
+        (
+            "{id: a, runtime: gemini, cli_flags: [--debug, --yolo]}",
+            "agents[0].cli_flags[1]",
+            "the flag --yolo lets a do more than its permissions say",
+        ),
+        (
+            "{id: a, runtime: claude, output: {severity: {}}, handoffs: [{to: a, condition: "
+            "severtiy == low}]}",
+            "agents[0].handoffs[0].condition",
+            "the output of a describes no field 'severtiy'",
+        ),
+        (
+            "{id: a, runtime: claude, handoffs: [{to: a, condition: text == done}]}",
+            "agents[0].handoffs[0].condition",
+            "this compares a field called 'text', not the text itself",
+        ),
+        (
+            "{id: s, type: session, participants: [b]}, {id: b, runtime: codex, gate: {type: human}}",
+            "agents[1].gate",
+            "b only speaks in sessions, where its gate counts for nothing",
+        ),
+        (
+            "{id: s, type: session, participants: [b]}, {id: b, runtime: codex, human_input: true}",
+            "agents[1].human_input",
+            "b only speaks in sessions, where its human_input counts for nothing",
+        ),
+        (
+            "{id: s, type: session, participants: [b]}, {id: b, runtime: codex, join: all}",
+            "agents[1].join",
+            "b only speaks in sessions, where its join counts for nothing",
+        ),
+        (
+            "{id: s, type: session, participants: [b]}, {id: b, runtime: codex, handoffs: [{to: s}]}",
+            "agents[1].handoffs",
+            "b only speaks in sessions, where its handoffs counts for nothing",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_doubtful_is_told_where_it_stands(agents: str, at: str, message: str) -> None:
     assert warned(f"agents: [{agents}]") == [(at, message)]
 
@@ -45,7 +102,8 @@ def test_what_is_doubtful_is_told_where_it_stands(agents: str, at: str, message:
         "{id: a, runtime: claude, gate: {}, handoffs: [{to: a, condition: on_reject}]}",
         "{id: a, runtime: claude, handoffs: [{to: a, condition: n == 1}]}",
         "{id: s, type: session, participants: [b]}, {id: b, runtime: codex}",
-        "{id: s, type: session, participants: [b], handoffs: [{to: b}]}, {id: b, runtime: codex, gate: {type: human}}",
+        "{id: s, type: session, participants: [b], handoffs: [{to: b}]}, {id: b, runtime: codex, "
+        "gate: {type: human}}",
         "{id: b, runtime: codex, gate: {}, handoffs: [{to: s}]}, {id: s, type: session, participants: [b]}",
         "{id: a, runtime: claude, cli_flags: [--verbose, text, '-']}",
         "{id: a, runtime: claude, system_prompt: '{% for x in inputs %}{{ x }}{% endfor %}{{ params.y }}'}",

@@ -67,7 +67,8 @@ YAML_BOMBS = {
 }
 
 DEFINITION_BOMBS = {
-    "references": f"params: {{x: {'y' * 1_000}}}\nagents: [{AGENT[:-1]}, name: '{'${{ params.x }}' * 9_000}'}}]",
+    "references": f"params: {{x: {'y' * 1_000}}}\nagents: [{AGENT[:-1]}, name: "
+    f"'{'${{ params.x }}' * 9_000}'}}]",
     "a circle of parents": "agents:\n"
     + "".join(f"- {{id: a{n}, extends: a{(n + 1) % 3_000}}}\n" for n in range(3_000)),
     "a chain of handoffs": "agents:\n"
@@ -83,22 +84,26 @@ DEFINITION_BOMBS = {
     + "".join(f"- {{id: agent_{n}, runtime: claude, handoffs: [{{to: agemt_{n}}}]}}\n" for n in range(1_500)),
     "many keys nearly right": "agents:\n- {id: a, runtime: claude}\n"
     + "".join(f"- {{id: b{n}, runtimex: claude, modle: x, handofs: []}}\n" for n in range(3_000)),
-    "one agent of keys nearly right": f"agents: [{AGENT[:-1]}, {', '.join(f'runtime{n}: x' for n in range(9_000))}}}]",
+    "one agent of keys nearly right": f"agents: [{AGENT[:-1]}, "
+    f"{', '.join(f'runtime{n}: x' for n in range(9_000))}}}]",
     "many parents nearly right": "agents:\n"
     + "".join(f"- {{id: agent{n}, extends: agemt{n}, runtime: claude}}\n" for n in range(3_000)),
-    "many references nearly right": f"params: {{{', '.join(f'name{n}: 1' for n in range(500))}}}\nagents: [{AGENT[:-1]}, "
-    f"cli_flags: [{', '.join(f'${{{{ params.nmae{n} }}}}' for n in range(4_000))}]}}]".replace(
-        "$", "'$"
-    ).replace(" }}", " }}'"),
+    "many references nearly right": "params: {" + ", ".join(f"name{n}: 1" for n in range(500)) + "}\n"
+    "agents: [{id: a, runtime: claude, cli_flags: ["
+    + ", ".join(f"'${{{{ params.nmae{n} }}}}'" for n in range(4_000))
+    + "]}]",
     "a long key": f"agents: [{AGENT[:-1]}, {'k' * 100_000}: 1}}]",
     "a long name": f"agents: [{AGENT[:-1]}, handoffs: [{{to: {'k' * 100_000}}}]}}]",
     "a deep output": f"agents: [{AGENT[:-1]}, output: {{a: {nested('{items: ', '}', 16)}}}}}]",
-    "a wide output": f"agents: [{AGENT[:-1]}, output: {{{', '.join(f'k{n}: {{type: strin}}' for n in range(4_000))}}}}}]",
+    "a wide output": f"agents: [{AGENT[:-1]}, output: "
+    f"{{{', '.join(f'k{n}: {{type: strin}}' for n in range(4_000))}}}}}]",
     "an output that refers to itself": f"agents: [{AGENT[:-1]}, output: {{type: object, properties: "
     "{a: {$ref: '#/$defs/a'}}, $defs: {a: {$ref: '#/$defs/a'}, b: 1}}}]",
-    "a pattern": f"agents: [{AGENT[:-1]}, output: {{a: {{pattern: '(((a{{1,999}}){{1,999}}){{1,999}})'}}}}}}]",
+    "a pattern": f"agents: [{AGENT[:-1]}, output: {{a: {{pattern: "
+    f"'(((a{{1,999}}){{1,999}}){{1,999}})'}}}}}}]",
     "a condition of brackets": f"agents: [{AGENT[:-1]}, handoffs: [{{to: a, condition: '{'(' * 999}'}}]}}]",
-    "a condition of words": f"agents: [{AGENT[:-1]}, handoffs: [{{to: a, condition: 'k in [{'a, ' * 50_000}'}}]}}]",
+    "a condition of words": f"agents: [{AGENT[:-1]}, handoffs: [{{to: a, condition: 'k in "
+    f"[{'a, ' * 50_000}'}}]}}]",
     "braces before references": f'params: {{x: "\'"}}\nagents: [{AGENT[:-1]}, '
     f"system_prompt: '{'{' * 100_000}{{% raw %}}${{{{ params.x }}}}'}}]",
 }
@@ -149,8 +154,10 @@ TEMPLATE_BOMBS = [
     "{% set ns = namespace(s='ab') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
     "{% set ns = namespace(s='ab') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
     "{% set ns = namespace(s=[1]) %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
-    "{% set ns = namespace(s=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}",
-    "{% set ns = namespace(s=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s|tojson }}",
+    "{% set ns = namespace(s=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor "
+    "%}{{ ns.s }}",
+    "{% set ns = namespace(s=[1]) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor "
+    "%}{{ ns.s|tojson }}",
     "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
     "{% for x in [[[]]] recursive %}{{ loop([x, x]) }}{% endfor %}",
     "{% block a %}{{ self.a() }}{{ self.a() }}{% endblock %}",
@@ -201,7 +208,7 @@ TEMPLATE_BOMBS = [
     "{% raw %}" * 20_000,
     "{#" * 100_000,
     "{{ '" + "\\" * 100_000,
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("source", TEMPLATE_BOMBS, ids=lambda source: source[:60])

@@ -19,70 +19,214 @@ def agent(keys: str) -> str:
     ("text", "at", "message"),
     [
         # handoffs
-        (agent("handoffs: [{to: c}]"), "agents[0].handoffs[0].to", "a hands off to 'c', and there is no such agent"),
-        (agent("handoffs: [{to: [b, c]}]"), "agents[0].handoffs[0].to[1]", "a hands off to 'c', and there is no such agent"),
-        (agent("handoffs: [{to: 'b, c'}]"), "agents[0].handoffs[0].to", "a hands off to 'c', and there is no such agent"),
-        (agent("handoffs: [{to: c, condition: auto}]"), "agents[0].handoffs[0].to", "a hands off to 'c', and there is no such agent"),
-        (agent("handoffs: [{to: '*'}]"), "agents[0].handoffs[0].to", "a hands off to '*', which only the condition auto can choose from"),
+        (
+            agent("handoffs: [{to: c}]"),
+            "agents[0].handoffs[0].to",
+            "a hands off to 'c', and there is no such agent",
+        ),
+        (
+            agent("handoffs: [{to: [b, c]}]"),
+            "agents[0].handoffs[0].to[1]",
+            "a hands off to 'c', and there is no such agent",
+        ),
+        (
+            agent("handoffs: [{to: 'b, c'}]"),
+            "agents[0].handoffs[0].to",
+            "a hands off to 'c', and there is no such agent",
+        ),
+        (
+            agent("handoffs: [{to: c, condition: auto}]"),
+            "agents[0].handoffs[0].to",
+            "a hands off to 'c', and there is no such agent",
+        ),
+        (
+            agent("handoffs: [{to: '*'}]"),
+            "agents[0].handoffs[0].to",
+            "a hands off to '*', which only the condition auto can choose from",
+        ),
         (agent("handoffs: [{to: ' , '}]"), "agents[0].handoffs[0].to", "to is empty"),
         (agent("handoffs: [{to: []}]"), "agents[0].handoffs[0].to", "to is empty"),
-        (agent("handoffs: [{to: 7}]"), "agents[0].handoffs[0].to", "to must be an agent's id, a comma list of ids, or a list"),
-        (agent("handoffs: [{to: b, condition: on_approve}]"), "agents[0].handoffs[0].condition", "on_approve needs a gate, and a has none"),
-        (agent("handoffs: [{to: b, condition: on_reject}]"), "agents[0].handoffs[0].condition", "on_reject needs a gate, and a has none"),
-        (agent("handoffs: [{to: b, condition: n > 1}]"), "agents[0].handoffs[0].condition", "no variable called 'n'"),
-        (agent("handoffs: [{to: b, condition: params.x == 1}]"), "agents[0].handoffs[0].condition", "there is no param called 'x'"),
-        (agent("handoffs: [{to: b, condition: true}]"), "agents[0].handoffs[0].condition", "condition must be text, not true"),
-        (agent("handoffs: [{to: b, payload: '{{ x'}]"), "agents[0].handoffs[0].payload", "the template cannot be read: unexpected end of template, expected 'end of print statement'"),
+        (
+            agent("handoffs: [{to: 7}]"),
+            "agents[0].handoffs[0].to",
+            "to must be an agent's id, a comma list of ids, or a list",
+        ),
+        (
+            agent("handoffs: [{to: b, condition: on_approve}]"),
+            "agents[0].handoffs[0].condition",
+            "on_approve needs a gate, and a has none",
+        ),
+        (
+            agent("handoffs: [{to: b, condition: on_reject}]"),
+            "agents[0].handoffs[0].condition",
+            "on_reject needs a gate, and a has none",
+        ),
+        (
+            agent("handoffs: [{to: b, condition: n > 1}]"),
+            "agents[0].handoffs[0].condition",
+            "no variable called 'n'",
+        ),
+        (
+            agent("handoffs: [{to: b, condition: params.x == 1}]"),
+            "agents[0].handoffs[0].condition",
+            "there is no param called 'x'",
+        ),
+        (
+            agent("handoffs: [{to: b, condition: true}]"),
+            "agents[0].handoffs[0].condition",
+            "condition must be text, not true",
+        ),
+        (
+            agent("handoffs: [{to: b, payload: '{{ x'}]"),
+            "agents[0].handoffs[0].payload",
+            "the template cannot be read: unexpected end of template, expected 'end of print statement'",
+        ),
         # gates
         (agent("gate: {type: command}"), "agents[0].gate.run", "a gate of type command needs run"),
-        (agent("gate: {run: make}"), "agents[0].gate.run", "run is for gates of type command, and this one is llm"),
-        (agent("gate: {type: command, run: ''}"), "agents[0].gate.run", "run must be a command line, or a list of words"),
-        (agent("gate: {type: command, run: []}"), "agents[0].gate.run", "run must be a command line, or a list of words"),
+        (
+            agent("gate: {run: make}"),
+            "agents[0].gate.run",
+            "run is for gates of type command, and this one is llm",
+        ),
+        (
+            agent("gate: {type: command, run: ''}"),
+            "agents[0].gate.run",
+            "run must be a command line, or a list of words",
+        ),
+        (
+            agent("gate: {type: command, run: []}"),
+            "agents[0].gate.run",
+            "run must be a command line, or a list of words",
+        ),
         (agent("gate: {runtime: claud}"), "agents[0].gate.runtime", "unknown runtime 'claud'"),
-        (agent("gate: {prompt: '{% if'}"), "agents[0].gate.prompt", "the template cannot be read: unexpected 'end of template'"),
-        (agent("gate: {max_retries: -1}"), "agents[0].gate.max_retries", "max_retries must be at least 0, not -1"),
+        (
+            agent("gate: {prompt: '{% if'}"),
+            "agents[0].gate.prompt",
+            "the template cannot be read: unexpected 'end of template'",
+        ),
+        (
+            agent("gate: {max_retries: -1}"),
+            "agents[0].gate.max_retries",
+            "max_retries must be at least 0, not -1",
+        ),
         # agents
         ("agents: [{id: a, runtime: claud}]", "agents[0].runtime", "unknown runtime 'claud'"),
         ("agents: [{id: a, runtime: command}]", "agents[0].command", "the runtime command needs a command"),
-        (agent("command: [x]"), "agents[0].command", "command is for the runtime command, and a runs on claude"),
+        (
+            agent("command: [x]"),
+            "agents[0].command",
+            "command is for the runtime command, and a runs on claude",
+        ),
         (agent("mcp: [x, {server: x}]"), "agents[0].mcp[1]", "the MCP server 'x' is listed twice"),
         (agent("mcp: ['']"), "agents[0].mcp[0]", "server is empty"),
-        (agent("join: some"), "agents[0].join", "join must be all, any, or how many branches to wait for, from 1"),
-        (agent("join: 0"), "agents[0].join", "join must be all, any, or how many branches to wait for, from 1"),
-        (agent("join: true"), "agents[0].join", "join must be all, any, or how many branches to wait for, from 1"),
+        (
+            agent("join: some"),
+            "agents[0].join",
+            "join must be all, any, or how many branches to wait for, from 1",
+        ),
+        (
+            agent("join: 0"),
+            "agents[0].join",
+            "join must be all, any, or how many branches to wait for, from 1",
+        ),
+        (
+            agent("join: true"),
+            "agents[0].join",
+            "join must be all, any, or how many branches to wait for, from 1",
+        ),
         (agent("human_input: later"), "agents[0].human_input", "mode cannot be 'later'"),
         (agent("timeout: 0"), "agents[0].timeout", "timeout must be more than 0, not 0"),
         (agent("timeout: '600'"), "agents[0].timeout", "timeout must be a number, not '600'"),
         (agent("permissions: all"), "agents[0].permissions", "permissions cannot be 'all'"),
         (agent("output: {severity: {type: strin}}"), "agents[0].output.severity.type", "'strin' is no type"),
-        (agent("output: {severity: string}"), "agents[0].output.severity", "a field's schema must be a mapping"),
-        (agent("output: {type: object, properties: {x: {type: strin}}}"), "agents[0].output.properties.x.type", "'strin' is no type"),
+        (
+            agent("output: {severity: string}"),
+            "agents[0].output.severity",
+            "a field's schema must be a mapping",
+        ),
+        (
+            agent("output: {type: object, properties: {x: {type: strin}}}"),
+            "agents[0].output.properties.x.type",
+            "'strin' is no type",
+        ),
         (agent("output: text"), "agents[0].output", "output must be a mapping, not text"),
         ("agents: [{id: 'a b', runtime: claude}]", "agents[0].id", "id cannot be 'a b'"),
         ("agents: [{id: a, type: sesion, runtime: claude}]", "agents[0].type", "type cannot be 'sesion'"),
-        ("agents: [{id: a, runtime: claude}, {id: a, runtime: codex}]", "agents[1].id", "the id 'a' is used twice (first in line 1)"),
+        (
+            "agents: [{id: a, runtime: claude}, {id: a, runtime: codex}]",
+            "agents[1].id",
+            "the id 'a' is used twice (first in line 1)",
+        ),
         ("agents: []", "agents", "agents is empty"),
         ("agents: {a: {runtime: claude}}", "agents", "agents must be a list"),
         # sessions
         (session("participants: []"), "agents[0].participants", "participants is empty"),
         (session("participants: [a, a]"), "agents[0].participants[0]", "s lists 'a' twice"),
-        (session("participants: [a, s]"), "agents[0].participants[1]", "'s' is a session, and sessions cannot speak in s"),
-        (session("participants: [a, c]"), "agents[0].participants[1]", "'c' is to speak in s, and there is no such agent"),
-        (session("participants: [z]", "{id: z, abstract: true, runtime: codex}"), "agents[0].participants[0]", "'z' is to speak in s, which is abstract"),
-        (session("participants: [a], consensus: {method: moderator_decides}"), "agents[0].consensus.method", "s has a moderator, and no summary_agent to be it"),
-        (session("participants: [a], consensus: {keyword: ' '}"), "agents[0].consensus.keyword", "the keyword is empty, and would be found in every answer"),
-        (session("participants: [a], consensus: {require_chunks_done: true}"), "agents[0].consensus.require_chunks_done", "require_chunks_done needs chunks, and s has none"),
-        (session("participants: [a], chunks: {enabled: false}, consensus: {require_chunks_done: true}"), "agents[0].consensus.require_chunks_done", "require_chunks_done needs chunks, and s has none"),
-        (session("participants: [a], max_rounds: 0"), "agents[0].max_rounds", "max_rounds must be at least 1, not 0"),
+        (
+            session("participants: [a, s]"),
+            "agents[0].participants[1]",
+            "'s' is a session, and sessions cannot speak in s",
+        ),
+        (
+            session("participants: [a, c]"),
+            "agents[0].participants[1]",
+            "'c' is to speak in s, and there is no such agent",
+        ),
+        (
+            session("participants: [z]", "{id: z, abstract: true, runtime: codex}"),
+            "agents[0].participants[0]",
+            "'z' is to speak in s, which is abstract",
+        ),
+        (
+            session("participants: [a], consensus: {method: moderator_decides}"),
+            "agents[0].consensus.method",
+            "s has a moderator, and no summary_agent to be it",
+        ),
+        (
+            session("participants: [a], consensus: {keyword: ' '}"),
+            "agents[0].consensus.keyword",
+            "the keyword is empty, and would be found in every answer",
+        ),
+        (
+            session("participants: [a], consensus: {require_chunks_done: true}"),
+            "agents[0].consensus.require_chunks_done",
+            "require_chunks_done needs chunks, and s has none",
+        ),
+        (
+            session("participants: [a], chunks: {enabled: false}, consensus: {require_chunks_done: true}"),
+            "agents[0].consensus.require_chunks_done",
+            "require_chunks_done needs chunks, and s has none",
+        ),
+        (
+            session("participants: [a], max_rounds: 0"),
+            "agents[0].max_rounds",
+            "max_rounds must be at least 1, not 0",
+        ),
         (session("participants: [a], runtime: claude"), "agents[0].runtime", "unknown key 'runtime'"),
-        (session("participants: [a], handoffs: [{to: c}]"), "agents[0].handoffs[0].to", "s hands off to 'c', and there is no such agent"),
+        (
+            session("participants: [a], handoffs: [{to: c}]"),
+            "agents[0].handoffs[0].to",
+            "s hands off to 'c', and there is no such agent",
+        ),
         # the top level
-        ("apiVersion: aqm/v2\nagents: [{id: a, runtime: claude}]", "apiVersion", "apiVersion cannot be 'aqm/v2'"),
-        ("entry_point: last\nagents: [{id: a, runtime: claude}]", "entry_point", "entry_point cannot be 'last'"),
-        ("version: 1.10\nagents: [{id: a, runtime: claude}]", "version", "version must be text, not the number 1.1"),
+        (
+            "apiVersion: aqm/v2\nagents: [{id: a, runtime: claude}]",
+            "apiVersion",
+            "apiVersion cannot be 'aqm/v2'",
+        ),
+        (
+            "entry_point: last\nagents: [{id: a, runtime: claude}]",
+            "entry_point",
+            "entry_point cannot be 'last'",
+        ),
+        (
+            "version: 1.10\nagents: [{id: a, runtime: claude}]",
+            "version",
+            "version must be text, not the number 1.1",
+        ),
         ("just text", "", "the document must be a mapping, not text"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_told_where_it_stands(text: str, at: str, message: str) -> None:
     (fault,) = faults_of(text)
     assert (fault.at, fault.message, fault.severity) == (at, message, "error")
@@ -147,7 +291,8 @@ def test_a_broken_agent_is_still_known_to_the_others() -> None:
 
 
 def test_the_line_of_a_template_is_counted_inside_a_block() -> None:
-    block = "agents:\n- id: a\n  runtime: claude\n  system_prompt: |\n    one\n    two {{ input it }}\n    three\n"
+    head = "agents:\n- id: a\n  runtime: claude\n"
+    block = head + "  system_prompt: |\n    one\n    two {{ input it }}\n    three\n"
     (fault,) = faults_of(block)
     assert (fault.line, fault.at) == (6, "agents[0].system_prompt")
     folded = block.replace("|", ">")

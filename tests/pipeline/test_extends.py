@@ -108,7 +108,8 @@ def test_an_abstract_agent_may_be_incomplete_but_not_misspelt() -> None:
 
 def test_only_abstract_agents_are_no_pipeline() -> None:
     assert said("agents: [{id: a, abstract: true, runtime: codex}]") == [
-        "main.yaml:1:10 agents[0]: every agent is abstract, so there is none to run; add one that extends them"
+        "main.yaml:1:10 agents[0]: every agent is abstract, so there is none to run; add one that "
+        "extends them"
     ]
 
 

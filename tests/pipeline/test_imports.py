@@ -18,7 +18,12 @@ def test_all_agents_come_when_none_are_named() -> None:
 
 def test_only_named_agents_come_with_their_own_parents() -> None:
     text = "imports: [{from: b.yaml, agents: [b]}]\nagents: [{id: a, runtime: claude, handoffs: [{to: b}]}]"
-    other = "agents: [{id: base, abstract: true, runtime: codex}, {id: b, extends: base}, {id: c, runtime: gemini}]"
+    other = """
+        agents:
+        - {id: base, abstract: true, runtime: codex}
+        - {id: b, extends: base}
+        - {id: c, runtime: gemini}
+    """
     loaded = load_text(text, {"b.yaml": other})
     assert loaded.pipeline.ids == ("a", "b")
     assert loaded.pipeline.agent("b").runtime == "codex"
@@ -35,7 +40,8 @@ def test_a_bare_list_can_be_imported_but_is_no_pipeline() -> None:
 
 def test_paths_are_relative_to_the_importing_file() -> None:
     files = {
-        "lib/b.yaml": "imports: [{from: ../other/c.yaml}]\nagents: [{id: b, runtime: gemini, handoffs: [{to: c}]}]",
+        "lib/b.yaml": "imports: [{from: ../other/c.yaml}]\nagents: [{id: b, runtime: gemini, "
+        "handoffs: [{to: c}]}]",
         "other/c.yaml": "agents: [{id: c, runtime: gemini}]",
     }
     loaded = load_text(MAIN, files)
@@ -99,8 +105,8 @@ def test_no_path_leads_out_of_the_project() -> None:
 
 def test_a_path_may_climb_as_far_as_the_project() -> None:
     files = {
-        ".aqm/pipelines/x.yaml": MAIN.replace("lib/", "../../shared/"),
-        "shared/b.yaml": "[{id: b, runtime: codex}]",
+        ".aqm/pipelines/x.yaml": MAIN.replace("lib/", "../../team/"),
+        "team/b.yaml": "[{id: b, runtime: codex}]",
     }
     assert load(".aqm/pipelines/x.yaml", reader(files)).pipeline.ids == ("a", "b")
 
@@ -141,7 +147,8 @@ def test_a_document_that_is_not_there_is_a_fault() -> None:
 def test_a_fault_in_an_imported_file_points_there() -> None:
     found = said(MAIN, {"lib/b.yaml": "agents:\n- id: b\n  runtime: gemini\n  handoffs: [{to: ghost}]\n"})
     assert found == [
-        "lib/b.yaml:4:19 agents[0].handoffs[0].to: b hands off to 'ghost', and there is no such agent; known: a, b"
+        "lib/b.yaml:4:19 agents[0].handoffs[0].to: b hands off to 'ghost', and there is no such "
+        "agent; known: a, b"
     ]
 
 

@@ -126,7 +126,11 @@ def test_a_small_pipeline_loads_in_a_few_milliseconds() -> None:
     text = """
         params: {model: m}
         agents:
-        - {id: dev, runtime: claude, model: "${{ params.model }}", system_prompt: "Do {{ input }}", handoffs: [{to: rev}]}
+        - id: dev
+          runtime: claude
+          model: "${{ params.model }}"
+          system_prompt: "Do {{ input }}"
+          handoffs: [{to: rev}]
         - id: rev
           runtime: codex
           system_prompt: "Look at {{ input }}"

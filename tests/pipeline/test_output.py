@@ -59,10 +59,18 @@ def test_a_good_schema_has_no_flaws(schema: dict[str, Any]) -> None:
         (short(a="string"), ("properties", "a"), "a field's schema must be a mapping"),
         (short(a={"type": "strin"}), ("properties", "a", "type"), "'strin' is no type"),
         (short(a={"type": []}), ("properties", "a", "type"), "[] is no type"),
-        (short(a={"tpye": "x"}), ("properties", "a", "tpye"), "'tpye' is no word of JSON Schema that is checked"),
+        (
+            short(a={"tpye": "x"}),
+            ("properties", "a", "tpye"),
+            "'tpye' is no word of JSON Schema that is checked",
+        ),
         (short(a={"enum": []}), ("properties", "a", "enum"), "enum must be a list of values"),
         (short(a={"minimum": "1"}), ("properties", "a", "minimum"), "minimum must be a number"),
-        (short(a={"minLength": -1}), ("properties", "a", "minLength"), "minLength must be a whole number from 0"),
+        (
+            short(a={"minLength": -1}),
+            ("properties", "a", "minLength"),
+            "minLength must be a whole number from 0",
+        ),
         (short(a={"pattern": "("}), ("properties", "a", "pattern"), "the pattern '(' cannot be read"),
         (short(a={"pattern": "(?=a)"}), ("properties", "a", "pattern"), "the pattern '(?=a)' cannot be read"),
         (short(a={"title": 1}), ("properties", "a", "title"), "title must be text"),
@@ -72,11 +80,15 @@ def test_a_good_schema_has_no_flaws(schema: dict[str, Any]) -> None:
         (short(a={"$ref": "#/$defs/x"}), ("properties", "a", "$ref"), "$ref '#/$defs/x' leads nowhere"),
         (short(a={"items": {"type": "x"}}), ("properties", "a", "items", "type"), "'x' is no type"),
         (short(a={"oneOf": [{"type": "x"}]}), ("properties", "a", "oneOf", 0, "type"), "'x' is no type"),
-        ({"properties": {"a": {}}, "required": ["b"]}, ("required", 0), "'b' is required, and no such field is described"),
+        (
+            {"properties": {"a": {}}, "required": ["b"]},
+            ("required", 0),
+            "'b' is required, and no such field is described",
+        ),
         ({"properties": {"a": {}}, "required": "a"}, ("required",), "required must be a list of field names"),
         (short(a={"uniqueItems": "x"}), (), "output is no valid JSON Schema"),
     ],
-)  # fmt: skip
+)
 def test_a_flaw_is_told_where_it_stands(schema: dict[str, Any], path: tuple[Any, ...], message: str) -> None:
     assert [(flaw.path, flaw.message) for flaw in flaws(schema)] == [(path, message)]
 

@@ -84,16 +84,41 @@ def test_a_default_has_the_type_that_is_declared_or_its_own(declared: str, defau
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (pipeline("{x: {type: number, default: a}}"), "main.yaml:1:37 params.x.default: the default must be a number, not 'a'; change the type or the default"),
-        (pipeline("{x: {type: boolean, default: 1}}"), "main.yaml:1:38 params.x.default: the default must be true or false, not '1'; change the type or the default"),
-        (pipeline("{x: [1]}"), "main.yaml:1:13 params.x: a param must be text, a number, true or false, or a mapping with its default; write  name: value"),
-        (pipeline("{x: {default: [1]}}"), "main.yaml:1:23 params.x.default: default must be text, a number, true or false"),
-        (pipeline("{x: {defualt: 1}}"), "main.yaml:1:14 params.x.defualt: unknown key 'defualt'; did you mean 'default'?"),
-        (pipeline("{'a b': 1}"), "main.yaml:1:10 params.a b: a param cannot be called 'a b'; start with a letter or _, then letters, digits, _ and -"),
-        (pipeline("{x: 1, y: '${{ params.x }}'}"), "main.yaml:1:19 params.y: a param cannot refer to another one; write its value"),
+        (
+            pipeline("{x: {type: number, default: a}}"),
+            "main.yaml:1:37 params.x.default: the default must be a number, not 'a'; change the "
+            "type or the default",
+        ),
+        (
+            pipeline("{x: {type: boolean, default: 1}}"),
+            "main.yaml:1:38 params.x.default: the default must be true or false, not '1'; change "
+            "the type or the default",
+        ),
+        (
+            pipeline("{x: [1]}"),
+            "main.yaml:1:13 params.x: a param must be text, a number, true or false, or a mapping "
+            "with its default; write  name: value",
+        ),
+        (
+            pipeline("{x: {default: [1]}}"),
+            "main.yaml:1:23 params.x.default: default must be text, a number, true or false",
+        ),
+        (
+            pipeline("{x: {defualt: 1}}"),
+            "main.yaml:1:14 params.x.defualt: unknown key 'defualt'; did you mean 'default'?",
+        ),
+        (
+            pipeline("{'a b': 1}"),
+            "main.yaml:1:10 params.a b: a param cannot be called 'a b'; start with a letter or _, "
+            "then letters, digits, _ and -",
+        ),
+        (
+            pipeline("{x: 1, y: '${{ params.x }}'}"),
+            "main.yaml:1:19 params.y: a param cannot refer to another one; write its value",
+        ),
         (pipeline("[x]"), "main.yaml:1:9 params: params must be a mapping; write  name: default  lines"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_declaration_is_a_fault(text: str, message: str) -> None:
     assert said(text) == [message]
 

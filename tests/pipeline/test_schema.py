@@ -116,7 +116,8 @@ def test_wrong_forms_do_not_fit(keys: dict[str, Any]) -> None:
         ("agents: [{id: a, type: session, participants: [b]}]", True),
         ("agents: [{id: a, type: session, participants: [b], runtime: claude}]", False),
         (
-            "params: {a: 1, b: x, c: true, d: null, e: {type: number, default: 1}}\nagents: [{id: a, runtime: x}]",
+            "params: {a: 1, b: x, c: true, d: null, e: {type: number, default: 1}}\nagents: [{id: "
+            "a, runtime: x}]",
             True,
         ),
         ("params: {a: [1]}\nagents: [{id: a, runtime: x}]", False),
@@ -134,7 +135,8 @@ def test_documents_fit_or_not(text: str, verdict: bool) -> None:
 
 def test_null_loads_wherever_the_schema_takes_it() -> None:
     nulls = ", ".join(f"{name}: null" for name in Agent.model_fields if name not in ("id", "runtime"))
-    text = f"apiVersion: null\nname: null\nparams: null\nimports: null\nagents: [{{id: a, runtime: claude, {nulls}}}]"
+    top = "apiVersion: null\nname: null\nparams: null\nimports: null\n"
+    text = f"{top}agents: [{{id: a, runtime: claude, {nulls}}}]"
     assert load_text(text).pipeline.agent("a") == load_text(
         "agents: [{id: a, runtime: claude}]"
     ).pipeline.agent("a")

@@ -27,27 +27,54 @@ def error_of(source: str, **values: Any) -> TemplateError:
         ("{{ nothing|default('d') }} {{ nothing is defined }}", "d False"),
         ("{% if nothing %}a{% else %}b{% endif %}", "b"),
         ("{% for x in nothing %}a{% else %}b{% endfor %}", "b"),
-        ("{% for x in items if x != 'b' %}{{ loop.index }}{{ x }}{{ ',' if not loop.last }}{% endfor %}", "1a,2c"),
+        (
+            "{% for x in items if x != 'b' %}{{ loop.index }}{{ x }}{{ ',' if not loop.last }}{% endfor %}",
+            "1a,2c",
+        ),
         ("{{ items|join(', ')|upper }} {{ ', '.join(items) }}", "A, B, C a, b, c"),
         ("{{ input.strip().split('P')[0] }} {{ input[:2] ~ input[-1:] }} {{ 'PU' in input }}", "IN INT True"),
-        ("{{ '%s-%03d'|format('a', 7) }} {{ '%s' % input }} {{ '{:>4}|{x}'.format(1, x=2) }}", "a-007 INPUT    1|2"),
-        ("{{ data.k }} {{ data['k'] }} {{ data|tojson }} {{ data.items()|list }}", "v v {\"k\": \"v\"} [('k', 'v')]"),
+        (
+            "{{ '%s-%03d'|format('a', 7) }} {{ '%s' % input }} {{ '{:>4}|{x}'.format(1, x=2) }}",
+            "a-007 INPUT    1|2",
+        ),
+        (
+            "{{ data.k }} {{ data['k'] }} {{ data|tojson }} {{ data.items()|list }}",
+            "v v {\"k\": \"v\"} [('k', 'v')]",
+        ),
         ("{% macro m(x, y='d') %}<{{ x }}{{ y }}>{% endmacro %}{{ m(1) }}{{ m(2, y=3) }}", "<1d><23>"),
         ("{% set x %}a{{ input }}{% endset %}{{ x|lower }}{% set y = 1 + 2 * 3 %}{{ y }}", "ainput7"),
-        ("{% set ns = namespace(n=0) %}{% for x in items %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}", "3"),
+        (
+            "{% set ns = namespace(n=0) %}{% for x in items %}{% set ns.n = ns.n + 1 %}{% endfor "
+            "%}{{ ns.n }}",
+            "3",
+        ),
         ("{% filter upper %}a{{ items[0] }}{% endfilter %}", "AA"),
         ("{% raw %}{{ literal }}{% endraw %} {# gone #}x", "{{ literal }} x"),
-        ("{{ items|map('upper')|select('ne', 'B')|list }} {{ items|batch(2)|list }}", "['A', 'C'] [['a', 'b'], ['c']]"),
-        ("{{ [3, 1, 2]|sort|sum }} {{ 7 // 2 }} {{ 2 ** 10 }} {{ 7 % 4 }} {{ 'ab' * 2 }} {{ 1.26|round(1) }}", "6 3 1024 3 abab 1.3"),
-        ("{{ 'a b'|replace(' ', '_') }} {{ 'a'.replace('a', 'bb') }} {{ 'x'|center(3) }}|{{ 'a\nb'|indent(2) }}", "a_b bb  x |a\n  b"),
+        (
+            "{{ items|map('upper')|select('ne', 'B')|list }} {{ items|batch(2)|list }}",
+            "['A', 'C'] [['a', 'b'], ['c']]",
+        ),
+        (
+            "{{ [3, 1, 2]|sort|sum }} {{ 7 // 2 }} {{ 2 ** 10 }} {{ 7 % 4 }} {{ 'ab' * 2 }} {{ "
+            "1.26|round(1) }}",
+            "6 3 1024 3 abab 1.3",
+        ),
+        (
+            "{{ 'a b'|replace(' ', '_') }} {{ 'a'.replace('a', 'bb') }} {{ 'x'|center(3) }}|{{ "
+            "'a\nb'|indent(2) }}",
+            "a_b bb  x |a\n  b",
+        ),
         ("{% call(x) wrap() %}{{ x }}{% endcall %}{% macro wrap() %}[{{ caller(1) }}]{% endmacro %}", None),
         ("{% macro wrap() %}[{{ caller(1) }}]{% endmacro %}{% call(x) wrap() %}{{ x }}{% endcall %}", "[1]"),
         ("{% for x in [1, [2, [3]]] recursive %}{{ loop(x) if x is iterable else x }}{% endfor %}", "123"),
         ("{% block a %}in{% endblock %} {{ self.a() }}", "in in"),
-        ("{{ range(3)|list }} {{ dict(a=1) }} {{ '<b>'|e }} {{ 'a'|trim }}", "[0, 1, 2] {'a': 1} &lt;b&gt; a"),
+        (
+            "{{ range(3)|list }} {{ dict(a=1) }} {{ '<b>'|e }} {{ 'a'|trim }}",
+            "[0, 1, 2] {'a': 1} &lt;b&gt; a",
+        ),
         ("ends with a line\n{{ input }}\n", "ends with a line\nINPUT\n"),
     ],
-)  # fmt: skip
+)
 def test_a_template_renders(source: str, text: str | None) -> None:
     values = {"input": "INPUT", "items": ["a", "b", "c"], "data": {"k": "v"}}
     if text is None:

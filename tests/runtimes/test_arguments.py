@@ -336,3 +336,39 @@ def test_claudes_limit_tells_when_it_resets(bench: MakeBench) -> None:
     resets = here.fail(FailureClass.RATE_LIMITED).resets_in
     assert resets is not None
     assert 1790 < resets <= 1800
+
+
+def test_what_claude_says_of_a_whole_conversation_is_not_this_turns_cost(bench: MakeBench) -> None:
+    here = bench("claude")
+    result = {"type": "result", "result": "ok", "total_cost_usd": 0.5, "usage": {"input_tokens": 3}}
+    here.plays(["say", json.dumps(result)])
+    assert here.answer().usage.cost_usd == 0.5
+    assert here.answer(conversation="c").usage.cost_usd is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind"),
+    [
+        (["Attempt 1 failed with status 429. Retrying with backoff..."], FailureClass.RATE_LIMITED),
+        ([f"Attempt {n} failed. Retrying with backoff..." for n in (1, 2, 3)], FailureClass.OVERLOADED),
+    ],
+)
+def test_gemini_is_not_left_waiting_for_minutes(
+    lines: list[str], kind: FailureClass, bench: MakeBench
+) -> None:
+    here = bench("gemini")
+    here.plays(*(["complain", line] for line in lines), ["sleep", 60])
+    began = time.monotonic()
+    assert here.fail(kind).message
+    assert time.monotonic() - began < 4
+
+
+def test_gemini_may_try_twice_by_itself(bench: MakeBench) -> None:
+    here = bench("gemini")
+    lines = [f"Attempt {n} failed with status 503. Retrying with backoff..." for n in (1, 2)]
+    here.plays(
+        *(["complain", line] for line in lines),
+        ["say", '{"type": "message", "role": "assistant", "content": "after all"}'],
+        ["say", '{"type": "result", "status": "success"}'],
+    )
+    assert here.answer().text == "after all"

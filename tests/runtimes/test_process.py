@@ -44,6 +44,11 @@ class Runs:
     def left(self) -> list[int]:
         return tree.marked(self.mark)
 
+    def all_gone(self) -> bool:
+        """Whether nothing is left; a killed process needs a moment to go."""
+        _until(lambda: not self.left(), seconds=1)
+        return True
+
 
 @pytest.fixture
 def runs(tmp_path: Path, held: Protection) -> Iterator[Runs]:
@@ -80,6 +85,38 @@ def test_what_was_printed_just_before_the_end_is_not_lost(runs: Runs) -> None:
         assert runs.lines == ["x" * 60_000]
 
 
+class Slow(Lines):
+    """Looks away at first, so that the process has ended when it looks again."""
+
+    def feed(self, chunk: bytes) -> None:
+        time.sleep(0.0 if self._line else 0.5)
+        super().feed(chunk)
+
+
+def test_what_a_wide_pipe_still_holds_at_the_end_is_not_lost(runs: Runs) -> None:
+    command = runs.command(["widen"], ["flood", "x", 1], ["exit", 0])
+    process.run(command, Stop(), Slow(lambda line, _: runs.lines.append(line)))
+    assert runs.lines == ["x" * 1024 * 1024]
+
+
+def test_output_breaks_the_silence(runs: Runs) -> None:
+    acts: list[list[object]] = [["say", "a"], ["sleep", 0.5], ["complain", "b"], ["sleep", 0.5], ["say", "c"]]
+    exit = runs.run(*acts, idle=0.8)
+    assert (exit.ending, runs.lines) == (Ending.EXITED, ["a", "c"])
+
+
+def test_after_its_final_event_a_cli_has_only_a_little_time(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "LINGER", 0.5)
+    command, sink = (
+        runs.command(["say", "final"], ["sleep", 60]),
+        Lines(lambda line, _: runs.lines.append(line)),
+    )
+    exit, seconds = timed(lambda: process.run(command, Stop(), sink, said_all=lambda: bool(runs.lines)))
+    assert (exit.ending, seconds < 3) == (Ending.IDLE, True)
+
+
 def test_a_long_prompt_and_a_long_answer_pass_each_other(runs: Runs) -> None:
     exit = runs.run(["flood", "line\n", 4], stdin=b"p" * 3_000_000)
     assert exit.ending is Ending.EXITED
@@ -107,7 +144,7 @@ def test_a_cli_that_ignores_term_is_killed_after_the_grace(runs: Runs) -> None:
     exit, seconds = timed(lambda: runs.run(*acts, wall=1.0))
     assert exit.ending is Ending.TIMEOUT
     assert process.GRACE + 1 <= seconds < process.GRACE + 3
-    assert runs.left() == []
+    assert runs.all_gone()
 
 
 def test_without_grace_a_tree_is_killed_at_once(runs: Runs) -> None:
@@ -117,7 +154,7 @@ def test_without_grace_a_tree_is_killed_at_once(runs: Runs) -> None:
     exit, seconds = timed(lambda: runs.run(*acts, stop=stop))
     assert (exit.ending, exit.why) == (Ending.STOPPED, "fenced")
     assert seconds < 2
-    assert runs.left() == []
+    assert runs.all_gone()
 
 
 def test_a_second_stop_can_take_the_grace_away(runs: Runs) -> None:
@@ -146,7 +183,7 @@ def test_an_error_of_our_own_reader_comes_out_and_kills_the_tree(runs: Runs) -> 
     command = runs.command(["child", 60, {"session": True}], ["say", "up"], ["sleep", 60])
     with pytest.raises(ZeroDivisionError):
         process.run(command, Stop(), Lines(on_line))
-    assert runs.left() == []
+    assert runs.all_gone()
 
 
 # The tree --------------------------------------------------------------------------------------------
@@ -156,7 +193,7 @@ def test_a_child_in_a_session_of_its_own_dies_with_the_turn(runs: Runs) -> None:
     acts: list[list[object]] = [["child", 60, {"session": True, "silent": True}], ["sleep", 60]]
     exit = runs.run(*acts, idle=0.6)
     assert exit.ending is Ending.IDLE
-    assert runs.left() == []
+    assert runs.all_gone()
 
 
 def test_a_child_in_a_session_of_its_own_dies_with_a_turn_that_ended_well(runs: Runs) -> None:
@@ -168,14 +205,19 @@ def test_a_child_in_a_session_of_its_own_dies_with_a_turn_that_ended_well(runs: 
     exit, seconds = timed(lambda: runs.run(*acts))
     assert (exit.ending, exit.code, runs.lines) == (Ending.EXITED, 0, ["ok"])
     assert seconds < 3
-    assert runs.left() == []
+    assert runs.all_gone()
+
+
+def test_a_child_in_the_clis_own_group_dies_with_an_instant_turn(runs: Runs) -> None:
+    assert runs.run(["child", 60, {"silent": True}], ["say", "ok"]).code == 0
+    assert runs.all_gone()
 
 
 def test_a_child_that_keeps_the_pipe_open_does_not_hold_the_turn(runs: Runs) -> None:
     exit, seconds = timed(lambda: runs.run(["child", 60, {"session": True}], ["say", "ok"]))
     assert (exit.ending, exit.code, runs.lines) == (Ending.EXITED, 0, ["ok"])
     assert seconds < 2
-    assert runs.left() == []
+    assert runs.all_gone()
 
 
 def test_fifty_orphans_leave_neither_processes_nor_zombies(runs: Runs) -> None:
@@ -183,7 +225,7 @@ def test_fifty_orphans_leave_neither_processes_nor_zombies(runs: Runs) -> None:
     many = {"session": True, "silent": True, "times": 50, "pid_file": str(pids)}
     runs.run(["child", 60, many], ["say", "ok"], ["sleep", 0.6])
     assert len(pids.read_text().split()) == 50
-    assert runs.left() == []
+    assert runs.all_gone()
     assert _zombies_of_ours() == []
 
 
@@ -202,22 +244,29 @@ def _zombies_of_ours() -> list[str]:
     return [state[0] for state in states if state[0] == "Z" and state[1] == me]
 
 
-def test_a_worker_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+WORKER = """
+import json, sys
+from pathlib import Path
+from aqm.runtimes.base import Stop
+from aqm.runtimes.lines import Lines
+from aqm.runtimes.process import Command, run
+argv, cwd, env, mark, wall = json.loads(sys.argv[1])
+run(Command(tuple(argv), Path(cwd), env, mark, wall=wall, protection="namespace"), Stop(), Lines(print))
+"""
+
+
+@pytest.mark.parametrize("wall", [60.0, 0.5], ids=["while it runs", "while it is being ended"])
+def test_a_worker_that_is_killed_leaves_nothing(wall: float, tmp_path: Path) -> None:
     if process.protection() == "group":
         pytest.skip("this host gives no PID namespace: a process group outlives a killed worker")
     runs = Runs(tmp_path, "namespace")
     started = tmp_path / "started"
     acts = [["ignore", ["SIGTERM", "SIGHUP"]], ["child", 60, {"session": True, "silent": True}]]
     command = runs.command(*acts, ["touch", str(started)], ["sleep", 60])
-    code = (
-        "import json, sys; from pathlib import Path; from aqm.runtimes.process import *\n"
-        "from aqm.runtimes.base import Stop; from aqm.runtimes.lines import Lines\n"
-        "argv, cwd, env, mark = json.loads(sys.argv[1])\n"
-        "run(Command(tuple(argv), Path(cwd), env, mark, protection='namespace'), Stop(), Lines(print))"
-    )
-    given = json.dumps([command.argv, str(command.cwd), command.env, command.mark])
-    with subprocess.Popen([sys.executable, "-c", code, given]) as worker:
+    given = json.dumps([command.argv, str(command.cwd), command.env, command.mark, wall])
+    with subprocess.Popen([sys.executable, "-c", WORKER, given]) as worker:
         _until(started.exists)
+        time.sleep(1.0)
         assert len(runs.left()) >= 3
         worker.kill()
     _until(lambda: not runs.left(), seconds=1)
@@ -272,6 +321,8 @@ def test_an_argument_that_is_too_long_is_named(runs: Runs) -> None:
     exit = runs.run(argv=(str(AGENT_CLI), "x" * 200_000))
     assert exit.ending is Ending.UNSTARTABLE
     assert "200,000 bytes" in exit.why
+    exit = runs.run(env={"PATH": os.environ["PATH"], "HUGE": "x" * 200_000})
+    assert "200,005 bytes" in exit.why
 
 
 def test_an_argument_with_nul_is_named(runs: Runs) -> None:
