@@ -126,8 +126,10 @@ def _troubles(stage: StageView) -> Iterator[tuple[Part, ...]]:
 
 
 def _attempt(attempt: AttemptView) -> str:
-    what = attempt.failure or str(attempt.status)
-    return f"attempt {attempt.number} ({attempt.kind}, {attempt.runtime}): {what}{_because(attempt.message)}"
+    head = f"attempt {attempt.number} ({attempt.kind}, {attempt.runtime}): "
+    if attempt.status is AttemptStatus.LOST and attempt.message:
+        return head + cut(attempt.message, 300)  # its class says no more than that it was stopped
+    return head + (attempt.failure or str(attempt.status)) + _because(attempt.message)
 
 
 def _because(text: str) -> str:

@@ -20,7 +20,18 @@ from aqm.runtimes.lines import clean
 from aqm.runtimes.presence import presence
 from aqm.runtimes.private import private_folder, write_private
 from aqm.runtimes.process import Command, Exit
-from aqm.runtimes.stream import Explain, Said, count_at, mapping_at, play, summary, tail, text_at
+from aqm.runtimes.stream import (
+    MOST,
+    Explain,
+    Said,
+    count_at,
+    items_at,
+    mapping_at,
+    play,
+    summary,
+    tail,
+    text_at,
+)
 
 __all__ = ["Claude"]
 
@@ -174,7 +185,7 @@ class _Reader:
         self.error = ""  # the class that the CLI gave to what the API complained of last
         self.limit_resets: float | None = None
 
-    def read(self, event: dict[str, Any], said: Said) -> None:
+    def read(self, event: dict[str, Any]) -> None:
         match event.get("type"):
             case "system":
                 self._system(event)
@@ -183,7 +194,7 @@ class _Reader:
             case "assistant":
                 self._assistant(event)
             case "user":
-                self._tool_results(mapping_at(event, "message").get("content"))
+                self._tool_results(mapping_at(event, "message"))
             case "rate_limit_event":
                 self._rate_limit(mapping_at(event, "rate_limit_info"))
             case "result":
@@ -193,8 +204,8 @@ class _Reader:
         match event.get("subtype"):
             case "init":
                 self.said.conversation = text_at(event, "session_id") or self.said.conversation
-                for server in event.get("mcp_servers") or ():
-                    if isinstance(server, dict) and server.get("status") == "failed":
+                for server in items_at(event, "mcp_servers"):
+                    if server.get("status") == "failed":
                         self.said.notice(f"the MCP server {server.get('name')} did not start")
             case "api_retry":
                 again = f"trying again ({event.get('attempt')} of {event.get('max_retries')})"
@@ -221,9 +232,7 @@ class _Reader:
             return
         message = mapping_at(event, "message")
         known = event.get("parent_tool_use_id") or text_at(message, "id") in self.streamed
-        for block in message.get("content") or ():
-            if not isinstance(block, dict):
-                continue
+        for block in items_at(message, "content"):
             if block.get("type") == "tool_use" and block.get("name") != "StructuredOutput":
                 id, name = text_at(block, "id"), text_at(block, "name")
                 self.tools[id] = name
@@ -233,13 +242,13 @@ class _Reader:
                 self.said.begin_message()
                 self.said.say(text_at(block, "text"))
 
-    def _tool_results(self, content: object) -> None:
-        for block in content if isinstance(content, list) else ():
-            if isinstance(block, dict) and block.get("type") == "tool_result":
+    def _tool_results(self, message: Mapping[str, Any]) -> None:
+        for block in items_at(message, "content"):
+            if block.get("type") == "tool_result":
                 id, failed = text_at(block, "tool_use_id"), bool(block.get("is_error"))
                 if id not in self.tools:  # the structured output: a tool to claude, an answer to us
                     continue
-                told = _UNWRAP.sub("", text_at(block, "content"))
+                told = _UNWRAP.sub("", _text_of(block))
                 if failed and told.startswith("Error: No such tool available"):
                     self.said.deny(self.tools[id])
                 self.said.finish_tool(id, not failed, told)
@@ -254,9 +263,8 @@ class _Reader:
         said.final = True
         said.conversation = text_at(event, "session_id") or said.conversation
         said.usage = _sum(said.usage, _usage(event, self.resumed))
-        for denial in event.get("permission_denials") or ():
-            if isinstance(denial, dict):
-                said.deny(text_at(denial, "tool_name"))
+        for denial in items_at(event, "permission_denials"):
+            said.deny(text_at(denial, "tool_name"))
         if event.get("is_error"):
             trouble = _trouble(event, self.error)
             limited = trouble.kind is FailureClass.RATE_LIMITED and self.limit_resets is not None
@@ -266,6 +274,12 @@ class _Reader:
         said.answer = text_at(event, "result")
         fields = event.get("structured_output")
         said.fields = fields if isinstance(fields, dict) else None
+
+
+def _text_of(block: Mapping[str, Any]) -> str:
+    """A tool's result: a text, or blocks of which some are texts."""
+    parts = [text_at(part, "text") for part in items_at(block, "content")]
+    return " ".join(parts) or text_at(block, "content")
 
 
 def _usage(event: dict[str, Any], resumed: bool) -> Usage:
@@ -293,7 +307,9 @@ def _cost(event: dict[str, Any], resumed: bool) -> float | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MOST:
+        return None
+    return float(value)
 
 
 def _sum(one: Usage, other: Usage) -> Usage:
@@ -315,8 +331,9 @@ def _sum(one: Usage, other: Usage) -> Usage:
 
 
 def _trouble(event: dict[str, Any], error: str) -> Trouble:
-    errors = [str(error) for error in event.get("errors") or ()]
-    message = text_at(event, "result") or "; ".join(errors) or text_at(event, "subtype")
+    errors = event.get("errors")
+    listed = "; ".join(map(str, errors)) if isinstance(errors, list) else ""
+    message = text_at(event, "result") or listed or text_at(event, "subtype")
     if event.get("subtype") == "error_max_structured_output_retries":
         return Trouble(FailureClass.OUTPUT_INVALID, message)
     if event.get("terminal_reason") == "prompt_too_long":

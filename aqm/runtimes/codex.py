@@ -20,7 +20,7 @@ from aqm.runtimes.lines import clean, parse
 from aqm.runtimes.presence import presence
 from aqm.runtimes.private import private_folder, write_private
 from aqm.runtimes.process import Command, Enough, Exit
-from aqm.runtimes.stream import Explain, Said, count_at, mapping_at, play, tail, text_at
+from aqm.runtimes.stream import Explain, Said, count_at, items_at, mapping_at, play, tail, text_at
 from aqm.runtimes.tree import MARK
 
 __all__ = ["Codex"]
@@ -179,10 +179,10 @@ class _Reader:
         self.started: set[str] = set()
         self.offline = 0
 
-    def read(self, event: dict[str, Any], said: Said) -> None:
+    def read(self, event: dict[str, Any]) -> None:
         match event.get("type"):
             case "thread.started":
-                said.conversation = text_at(event, "thread_id") or said.conversation
+                self.said.conversation = text_at(event, "thread_id") or self.said.conversation
             case "item.started" | "item.completed":
                 self._item(mapping_at(event, "item"), done=event["type"] == "item.completed")
             case "error":
@@ -190,8 +190,8 @@ class _Reader:
             case "turn.completed":
                 self._completed(mapping_at(event, "usage"))
             case "turn.failed":
-                said.final = True
-                said.trouble = _trouble(text_at(mapping_at(event, "error"), "message"))
+                self.said.final = True
+                self.said.trouble = _trouble(text_at(mapping_at(event, "error"), "message"))
 
     def _item(self, item: Mapping[str, Any], *, done: bool) -> None:
         match item.get("type"):
@@ -253,10 +253,8 @@ def _tool_name(item: Mapping[str, Any]) -> str:
 
 
 def _tool_summary(item: Mapping[str, Any]) -> str:
-    changes = item.get("changes")
-    if isinstance(changes, list):
-        files = [change for change in changes if isinstance(change, dict)]
-        return ", ".join(f"{text_at(file, 'kind')} {text_at(file, 'path')}" for file in files)
+    if changes := items_at(item, "changes"):
+        return ", ".join(f"{text_at(file, 'kind')} {text_at(file, 'path')}" for file in changes)
     return text_at(item, "command") or text_at(item, "query")
 
 

@@ -17,6 +17,7 @@ from aqm.runtimes.base import Host, McpServer, OnLive, Permissions, Probe, Promp
 from aqm.runtimes.diagnosis import Trouble, by_status, diagnose, resets_in
 from aqm.runtimes.environment import environment
 from aqm.runtimes.gemini_home import home_with_servers
+from aqm.runtimes.gemini_workspace import KEPT_EMPTY, commands_in
 from aqm.runtimes.lines import clean, one_line
 from aqm.runtimes.presence import presence
 from aqm.runtimes.private import private_folder
@@ -28,7 +29,8 @@ __all__ = ["Gemini"]
 STDIN_LIMIT = 8 * 1024 * 1024  # bytes; it silently cuts what is longer
 
 _BASE = ("gemini", "-p", "", "-o", "stream-json")  # "-p" only says "headless": the message is on stdin
-_DEFAULTS = {"GEMINI_CLI_NO_RELAUNCH": "true", "GEMINI_CLI_TRUST_WORKSPACE": "true"}
+_TRUST = "GEMINI_CLI_TRUST_WORKSPACE"
+_DEFAULTS = {"GEMINI_CLI_NO_RELAUNCH": "true", _TRUST: "true", **dict.fromkeys(KEPT_EMPTY, "")}
 _MODES: dict[Permissions, str] = {"read": "default", "edit": "auto_edit", "run": "yolo", "full": "yolo"}
 _REFUSED_TOOLS = ("tool_not_registered", "policy_violation", "permission_denied", "path_not_in_workspace")
 _ATTEMPT = re.compile(r"^Attempt (\d+) failed(?: with (?:status )?(\d{3}))?")
@@ -72,6 +74,8 @@ class Gemini:
         if len(message) > STDIN_LIMIT:
             text = f"the prompt has {len(message):,} bytes; gemini reads only {STDIN_LIMIT:,}"
             return Failure(FailureClass.CONTEXT_OVERFLOW, text)
+        if refusal := _hostile(prompt, host):
+            return refusal
         said = Said(on_live, conversation=prompt.conversation)
         with ExitStack() as stack:
             try:
@@ -98,6 +102,20 @@ class Gemini:
                 explain=_explain(prompt),
                 on_error_line=reader.read_error,
             )
+
+
+def _hostile(prompt: Prompt, host: Host) -> Failure | None:
+    """A repository whose settings would start commands before any permission is asked."""
+    if host.environ.get(_TRUST) == "true":  # the operator has said so; we only say it where he has not
+        return None
+    commands = commands_in(prompt.workspace)
+    if not commands:
+        return None
+    text = (
+        f"the workspace's .gemini/settings.json starts commands by itself ({', '.join(commands)}), and "
+        f"gemini cannot be told to leave them out: remove them, or set {_TRUST}=true for this worker"
+    )
+    return Failure(FailureClass.WORKER_REFUSED, text)
 
 
 def _stdin(text: str) -> bytes:
@@ -160,21 +178,21 @@ class _Reader:
         self.said = said
         self.tools: dict[str, str] = {}
 
-    def read(self, event: dict[str, Any], said: Said) -> None:
+    def read(self, event: dict[str, Any]) -> None:
         match event.get("type"):
             case "init":
-                said.conversation = text_at(event, "session_id") or said.conversation
+                self.said.conversation = text_at(event, "session_id") or self.said.conversation
             case "message" if event.get("role") == "assistant":
-                said.say(text_at(event, "content"))
+                self.said.say(text_at(event, "content"))
             case "tool_use":
                 id, name = text_at(event, "tool_id"), text_at(event, "tool_name")
                 self.tools[id] = name
-                said.begin_message()
-                said.start_tool(id, name, summary(mapping_at(event, "parameters")))
+                self.said.begin_message()
+                self.said.start_tool(id, name, summary(mapping_at(event, "parameters")))
             case "tool_result":
                 self._tool_result(event)
             case "error":
-                said.notice(text_at(event, "message"))
+                self.said.notice(text_at(event, "message"))
             case "result":
                 self._result(event)
 

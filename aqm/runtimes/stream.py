@@ -17,6 +17,7 @@ from aqm.runtimes.lines import Lines, one_line, parse
 from aqm.runtimes.process import Command, Ending, Exit
 
 __all__ = [
+    "MOST",
     "Explain",
     "Read",
     "Said",
@@ -25,6 +26,7 @@ __all__ = [
     "ended",
     "failed",
     "how_it_ended",
+    "items_at",
     "mapping_at",
     "play",
     "summary",
@@ -34,12 +36,13 @@ __all__ = [
 
 TEXT_LIMIT = 10 * 1024 * 1024  # characters of text that are kept of one turn
 _MESSAGE_LIMIT = 4_000
+MOST = 2**53  # no count of tokens or seconds is larger, and no database takes any integer
 _TELLING = ("file_path", "path", "command", "cmd", "pattern", "query", "url", "prompt", "description")
 
 
 @dataclass(slots=True)
 class Said:
-    """What a CLI has said so far in this turn; its runtime's `read` fills it, event by event."""
+    """What a CLI has said so far in this turn; its runtime's reader fills it, event by event."""
 
     on_live: OnLive
     final: bool = False  # its final event has come
@@ -97,7 +100,7 @@ class Said:
             self.denied.append(tool)
 
 
-Read = Callable[[dict[str, Any], Said], None]
+Read = Callable[[dict[str, Any]], None]
 Explain = Callable[[Exit], Trouble | None]  # an end without a final event, from what it printed
 
 
@@ -116,7 +119,7 @@ def play(
     def on_line(line: str, cut: bool) -> None:
         event = None if cut else parse(line)
         if event is not None:
-            read(event, said)
+            read(event)
         said.cut += cut
 
     errors = Lines(lambda line, _: on_error_line(line)) if on_error_line else None
@@ -213,9 +216,15 @@ def mapping_at(event: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def items_at(event: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The mappings in the list under the key."""
+    value = event.get(key)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
 def count_at(event: Mapping[str, Any], key: str) -> int | None:
     value = event.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= MOST else None
 
 
 def summary(parameters: Mapping[str, Any]) -> str:

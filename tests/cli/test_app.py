@@ -182,3 +182,12 @@ def test_outside_a_project_the_cure_is_named(tmp_path: Path) -> None:
 def test_global_options_may_stand_behind_the_command(tmp_path: Path) -> None:
     before, behind = call("--project", str(tmp_path), "list"), call("list", "--project", str(tmp_path))
     assert (before.exit_code, before.stderr) == (behind.exit_code, behind.stderr)
+
+
+def test_a_command_that_lasts_collects_garbage() -> None:
+    program = (
+        "import gc\nfrom aqm.cli import main\nfrom aqm.cli.interrupt import Interrupts\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "assert not gc.isenabled()\nwith Interrupts(): assert gc.isenabled()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=True)

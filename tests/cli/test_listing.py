@@ -92,7 +92,7 @@ def test_a_detail_shows_stages_verdicts_tokens_and_what_to_type(call: Call, scri
     assert lines[0] == f"{task}  completed  Build it [/b]"
     assert lines[1].startswith("pipeline default · priority normal · since ")
     assert lines[1].endswith(" · 1.5k tokens · $0.50")
-    assert [line.split()[:3] for line in lines if line[2:3].isdigit()] == [
+    assert [line.split()[:3] for line in lines if line[:2] == "  " and line[2:3].isdigit()] == [
         ["1", "dev", "done"],
         ["2", "qa", "done"],
         ["3", "dev", "done"],

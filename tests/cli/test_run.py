@@ -205,6 +205,7 @@ def test_a_signal_leaves_the_task_so_that_it_can_be_resumed(
     resumed = call("resume", task, "--script", script)
     assert resumed.exit_code == 0
     assert f"{task} completed" in resumed.stdout
+    assert "↻ attempt 1 (work, claude): put back: its worker stopped" in call("status", task).stdout
 
 
 def test_a_second_signal_ends_at_once(call: Call, start: Start, project: Path) -> None:

@@ -51,7 +51,7 @@ def project(root: Path, seconds: float = 0.12) -> Path:
     folder = root / ".aqm" / "pipelines"
     folder.mkdir(parents=True)
     (folder / "default.yaml").write_text(json.dumps({"agents": agents}))
-    (root / ".aqm" / "config.yaml").write_text("permissions: {allow_unconfined: true}\nlease_seconds: 3\n")
+    (root / ".aqm" / "config.yaml").write_text("permissions: {allow_unconfined: true}\nlease_seconds: 60\n")
     return root
 
 
@@ -106,7 +106,7 @@ def one_life_and_another(root: Path, after: float) -> None:
     if not tasks_of(root):
         return  # it was killed before the task was accepted: nothing was promised
     resumed = aqm(root, "resume")
-    said, _ = resumed.communicate(timeout=90)
+    said, _ = resumed.communicate(timeout=50)  # a dead owner is not waited for: less than a lease
     (task,) = tasks_of(root)
     assert task["status"] == "completed", said.decode()
     check_the_ledger(root)
@@ -172,4 +172,35 @@ def test_a_signal_ends_the_agents_and_burns_no_attempt(number: signal.Signals, t
     assert alive(set((root / "ledger").read_text().split())) == []
     said, _ = (resume := aqm(root, "resume")).communicate(timeout=60)
     assert resume.returncode == 0, said.decode()
+    check_the_ledger(root)
+
+
+def test_a_cancel_from_another_terminal_ends_the_agent_and_the_run(tmp_path: Path):
+    root = project(tmp_path, seconds=30)
+    running = aqm(root, "run", "go")
+    while not (root / "ledger").exists():
+        time.sleep(0.02)
+    (task,) = tasks_of(root)
+    cancelled = aqm(root, "cancel", task["id"], "-r", "enough")
+    cancelled.communicate(timeout=30)
+    assert cancelled.returncode == 0
+    said, _ = running.communicate(timeout=8)
+    assert running.returncode == 4, said.decode()
+    assert "enough" in said.decode()
+    assert alive(set((root / "ledger").read_text().split())) == []
+    assert {row.status for row in attempts_of(root)} == {"fenced"}
+
+
+def test_a_task_can_wait_for_its_retry_in_one_process_and_be_finished_in_another(tmp_path: Path):
+    root = project(tmp_path)
+    document = root / ".aqm" / "pipelines" / "default.yaml"
+    document.write_text(document.read_text().replace('"backoff": 0.4', '"backoff": 3'))
+    running = aqm(root, "run", "go")
+    while not (root / "flag").exists():
+        time.sleep(0.02)
+    time.sleep(0.5)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    said, _ = (resumed := aqm(root, "resume")).communicate(timeout=50)
+    assert resumed.returncode == 0, said.decode()
     check_the_ledger(root)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
+from aqm.engine.run_turn import run_turn
 from aqm.errors import NotFoundError, PipelineError
 from aqm.flow.event import EventKind
 from aqm.flow.state import AttemptStatus, StageStatus, TaskStatus
 from aqm.service.contexts import task_context
 from aqm.service.logs import log_entries
-from aqm.service.tasks import cancel
+from aqm.service.store import open_store
+from aqm.service.tasks import cancel, task_page
+from aqm.storage import tables
 from tests.engine.conftest import SetStage
 from tests.engine.play import APPROVED, REJECTED, agent
 
@@ -174,8 +178,6 @@ def test_an_unknown_agent_or_param_is_refused_and_leaves_no_task(stage: SetStage
         play.begin(agent="plam")
     with pytest.raises(PipelineError, match="who"):
         play.begin(params={"who": "x"})
-    from aqm.service.tasks import task_page
-
     assert task_page(play.project).tasks == ()
 
 
@@ -186,9 +188,6 @@ def test_words_that_are_not_run_yet_are_refused_before_anything_is_stored(stage:
 
 
 def test_a_cancelled_task_is_not_run_on_and_keeps_what_it_has(stage: SetStage):
-    from aqm.engine.run_turn import run_turn
-    from aqm.service.store import open_store
-
     play = stage(LINE, {})
     play.begin()
     with open_store(play.project) as store:
@@ -206,12 +205,12 @@ def test_a_cancelled_task_is_not_run_on_and_keeps_what_it_has(stage: SetStage):
         ("dev", StageStatus.DROPPED),
     ]
     assert play.events()[-1].kind is EventKind.TASK_CANCELLED
+    with open_store(play.project) as store, store.database.reading() as connection:
+        statuses = connection.execute(select(tables.turns.c.status)).scalars()
+        assert sorted(statuses) == ["done", "dropped"]
 
 
 def test_the_same_message_twice_runs_its_turn_once(stage: SetStage):
-    from aqm.engine.run_turn import run_turn
-    from aqm.service.store import open_store
-
     play = stage(LINE, {})
     play.begin()
     with open_store(play.project) as store:

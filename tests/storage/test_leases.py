@@ -13,8 +13,9 @@ from tests.storage.test_turns import claim
 def test_a_beat_renews_the_lease_of_what_is_held_and_names_the_rest_by_silence(
     database: Database, add_task: AddTask
 ):
-    first, second = add_task("T-1"), add_task("T-2")
+    first, second, third = add_task("T-1"), add_task("T-2"), add_task("T-3")
     held, lost = claim(database, first, lease=1), claim(database, second, lease=1)
+    assert claim(database, third, lease=1)
     assert held
     assert lost
     with database.writing() as connection, tasks.lock_of_turn(connection, second):
@@ -25,6 +26,8 @@ def test_a_beat_renews_the_lease_of_what_is_held_and_names_the_rest_by_silence(
             select(tables.turns.c.lease_until).where(tables.turns.c.id == first)
         ).scalar_one()
         assert until > now(connection) + 400
+        others = select(tables.turns.c.lease_until).where(tables.turns.c.id == third)
+        assert connection.execute(others).scalar_one() < now(connection) + 400
     with database.reading() as connection:
         assert leases.held(connection, [held.attempt, lost.attempt]) == {held.attempt}
 
