@@ -14,6 +14,7 @@ from aqm.engine.run_turn import DRAIN
 from aqm.engine.sweep import Sweep
 from aqm.engine.worker import Consent, Worker
 from aqm.runtimes.base import Host
+from aqm.runtimes.private import clear_leftovers
 from aqm.settings import Settings
 from aqm.storage import migrate
 from aqm.storage.database import Database
@@ -48,6 +49,7 @@ class Hands:
         self._sweep = Sweep(self.worker)
 
     def start(self) -> None:
+        clear_leftovers(self.worker.host)
         for thread in (self._heartbeat, self._watchdog, self._sweep, self.worker.feed):
             thread.start()
 

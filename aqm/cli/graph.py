@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any, assert_never
 
 from aqm.cli.terminal import Part, Screen, cut, safe
-from aqm.flow.start import first_agent
-from aqm.pipeline.graph import targets
+from aqm.pipeline.graph import first_agent, targets
 from aqm.pipeline.spec import Agent, AnyAgent, Gate, Handoff, Pipeline, Session
 
 __all__ = ["dot", "graph_json", "graph_lines", "mermaid"]
@@ -15,8 +14,9 @@ __all__ = ["dot", "graph_json", "graph_lines", "mermaid"]
 
 def _entry(pipeline: Pipeline) -> str:
     """In a sentence: which agent a task starts at."""
-    auto = pipeline.entry_point == "auto"
-    return "an agent chosen for the task" if auto else first_agent(pipeline)
+    if pipeline.entry_point == "auto":
+        return "an agent chosen for the task"
+    return first_agent(pipeline) or "the agent that --agent names"
 
 
 def _gate(gate: Gate) -> str:

@@ -36,7 +36,7 @@ def checked(doorway: Doorway, project: Project, wish: Wish) -> tuple[Wish, Loade
 
     Raises what `submit` would raise, before anybody is asked for anything or anything is stored.
     """
-    from aqm.flow.start import unbuilt
+    from aqm.flow.unbuilt import unbuilt
     from aqm.service.host import facts_of
     from aqm.service.pipelines import load_pipeline
 

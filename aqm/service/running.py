@@ -25,6 +25,7 @@ from aqm.flow.event import Event, EventKind
 from aqm.flow.state import AttemptStatus, TaskStatus
 from aqm.runtimes import RUNTIMES
 from aqm.runtimes.base import Host, Live
+from aqm.runtimes.private import clear_leftovers
 from aqm.service.project import Project
 from aqm.service.store import Store, open_store
 from aqm.service.tasks import resolve
@@ -93,6 +94,7 @@ class Worker:
         return self
 
     def _start(self) -> None:
+        clear_leftovers(self._host)
         with self._store.database.reading() as connection:
             mine = owners.mine(connection, self._name)
         for task in mine:

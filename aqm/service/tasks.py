@@ -42,7 +42,7 @@ def submit(
     Raises PipelineError, NotFoundError (the nearest name), SettingsError; then nothing was stored.
     """
     from aqm.engine.identity import identity
-    from aqm.flow.start import first_agent, unbuilt
+    from aqm.flow.unbuilt import unbuilt
 
     if not text.strip():
         raise UsageError("the task's text is empty.", cure='Say what to do: aqm run "Add JWT authentication"')
@@ -51,14 +51,21 @@ def submit(
     faults = unbuilt(resolved)
     if faults:
         raise PipelineError(faults)
-    start = _start(resolved, agent) if agent else first_agent(resolved)
+    start = _start(resolved, agent)
     with open_store(project) as store:
         owner = identity() if own and store.embedded else None
         task = _store_task(store, text, name, resolved, start, priority, owner)
         return _summary_of(store, task)
 
 
-def _start(pipeline: Pipeline, agent: str) -> str:
+def _start(pipeline: Pipeline, agent: str | None) -> str:
+    from aqm.pipeline.graph import first_agent
+
+    if agent is None:
+        start = first_agent(pipeline)
+        if start is None:
+            raise UsageError("no agent of this pipeline's own can begin.", cure="Name one with --agent.")
+        return start
     if pipeline.find(agent) is None:
         raise NotFoundError(f"no agent {agent!r} in this pipeline;", cure=did_you_mean(agent, pipeline.ids))
     return agent
@@ -144,7 +151,8 @@ def resolve(store: Store, ref: str) -> str:
     from aqm.storage import lists, tasks
 
     wanted = ref.strip().upper()
-    wanted = wanted if wanted.startswith("T-") else f"T-{wanted}"
+    if not wanted.startswith("T-"):
+        wanted = "T-" if wanted == "T" else f"T-{wanted}"
     with store.database.reading() as connection:
         found = tasks.find_ids(connection, store.project_id, wanted)
         if len(found) == 1 or wanted in found:
@@ -210,7 +218,7 @@ def task_detail(project: Project, ref: str) -> TaskDetail:
         text=text,
         params=dict(pipeline.params),
         stages=tuple(_stage(stage, by_stage[stage.number]) for stage in stages),
-        waits_for=_waits_for(row),
+        waits_for=_waits_for(row, embedded=store.embedded),
         folder=project.folder / "tasks" / row.id,
     )
 
@@ -327,9 +335,13 @@ def _sum(usages: Sequence[Usage]) -> Usage:
     return Usage(*(total(name) for name in ("input", "cached", "output", "reasoning", "cost_usd")))
 
 
-def _waits_for(row: TaskRow) -> str:
+def _waits_for(row: TaskRow, *, embedded: bool) -> str:
+    from aqm.engine.identity import life
+
     if row.status is TaskStatus.STALLED:
         return row.error_message or "it waits for a worker"
-    if row.status is TaskStatus.PENDING and row.owner is None:
+    if row.status.ended or row.status.waits:
+        return ""
+    if embedded and (row.owner is None or life(row.owner) == "dead"):
         return f"it waits for a worker: aqm resume {row.id}"
     return ""

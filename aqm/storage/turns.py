@@ -245,7 +245,7 @@ def drop_live(connection: Connection, task: str, at: float) -> None:
 
 
 def stages_of(task: str) -> Select[tuple[int]]:
-    """The ids of a task's stages: turns and attempts are found through them and need no index of their own."""
+    """The ids of a task's stages: turns and attempts are found through them, without an index more."""
     return select(stages.c.id).where(stages.c.task_id == task)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from aqm.flow.judge import judge
-from aqm.flow.start import first_agent, unbuilt
 from aqm.flow.task import Policy
+from aqm.flow.unbuilt import unbuilt
+from aqm.pipeline.graph import first_agent
 from aqm.pipeline.spec import Pipeline
 
 

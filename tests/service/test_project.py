@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aqm.errors import NotFoundError, ProjectError, SettingsError
-from aqm.flow.start import unbuilt
+from aqm.flow.unbuilt import unbuilt
 from aqm.service.pipelines import load_pipeline, pipeline_views, validate_file
 from aqm.service.project import (
     create_project,

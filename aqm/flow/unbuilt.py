@@ -1,4 +1,4 @@
-"""Where a task starts, and which words of a pipeline this version does not act on yet."""
+"""The words of a pipeline that are understood and checked, and not acted on yet."""
 
 from __future__ import annotations
 
@@ -7,22 +7,9 @@ from collections.abc import Iterator
 from aqm.errors import Fault
 from aqm.pipeline.spec import Agent, AnyAgent, Pipeline, Session
 
-__all__ = ["first_agent", "unbuilt"]
+__all__ = ["unbuilt"]
 
 _CURE = "it is understood and checked, but not run yet"
-
-
-def first_agent(pipeline: Pipeline) -> str:
-    """The first of the file's own agents that is not merely a participant: one without handoffs of its own
-    that no handoff names. Imported agents do not count, unless there are no others."""
-    own = [agent for agent in pipeline.agents if agent.id in pipeline.own] or list(pipeline.agents)
-    spoken = {name for agent in pipeline.agents if isinstance(agent, Session) for name in agent.participants}
-    named = {name for agent in pipeline.agents for handoff in agent.handoffs for name in handoff.to}
-    for agent in own:
-        merely = agent.id in spoken and not agent.handoffs and agent.id not in named
-        if not merely:
-            return agent.id
-    return own[0].id
 
 
 def unbuilt(pipeline: Pipeline) -> tuple[Fault, ...]:
