@@ -15,6 +15,7 @@ from aqm.engine.sweep import Sweep
 from aqm.engine.worker import Consent, Worker
 from aqm.runtimes.base import Host
 from aqm.runtimes.private import clear_leftovers
+from aqm.runtimes.process import protection
 from aqm.settings import Settings
 from aqm.storage import migrate
 from aqm.storage.database import Database
@@ -34,7 +35,7 @@ class Hands:
             database=database,
             name=identity(),
             owner=None,
-            host=Host(environ=environ, pass_env=tuple(settings.pass_env), script=settings.script),
+            host=Host(environ, tuple(settings.pass_env), protection(), settings.script),
             workspace=self._workspace,
             consent=Consent(
                 settings.permissions.allow_full,

@@ -126,7 +126,7 @@ def _record(
     )
     apply(closing, read.decision)
     task.save(connection)
-    return bells.take(connection, worker.owner, worker.window, task.at)
+    return bells.take(connection, worker.owner, worker.window.room(connection, worker.owner), task.at)
 
 
 def _end_attempt(
@@ -192,6 +192,7 @@ def release(worker: Worker, ended: Ended) -> None:
 def spread(worker: Worker, news: Sequence[Event], rung: Sequence[Bell]) -> None:
     """After the commit: ring, then tell this process's listener."""
     if rung:
+        worker.window.rang(len(rung))
         worker.ring(rung)
     if news:
         worker.on_events(news)

@@ -33,6 +33,7 @@ DRAIN = "this worker is stopping"  # the reason of a stop that puts turns back
 
 
 def run_turn(worker: Worker, turn: int, message: str | None = None) -> None:
+    worker.window.heard()
     claim = _claim(worker, turn)
     if claim is None:
         return  # another worker has it, it was cancelled, or its time has not come

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from aqm.engine.advance import Ended, close
+from aqm.engine.advance import Ended, close, spread
 from aqm.engine.heartbeat import FENCED
 from aqm.engine.identity import life
 from aqm.engine.worker import Worker
@@ -94,10 +94,9 @@ class Sweep(threading.Thread):
             return
         with worker.database.writing(durable=False) as connection:
             at = now(connection)
-            rung = bells.take(connection, worker.owner, worker.window, at)
-            rung += bells.take_unheard(connection, worker.owner, at)
-        if rung:
-            worker.ring(rung)
+            rung = bells.take(connection, worker.owner, worker.window.room(connection, worker.owner), at)
+            again = bells.take_unheard(connection, worker.owner, at)
+        spread(worker, (), [*rung, *again])
 
 
 def end_dead_attempts(worker: Worker, task: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aqm.engine.live import LiveFeed
 from aqm.engine.running import Running
+from aqm.engine.window import SharedWindow, Window
 from aqm.errors import AqmError
 from aqm.flow.event import Event
 from aqm.runtimes.base import Host, Live
@@ -34,7 +35,7 @@ def _nothing(*_: object) -> None:
 @dataclass(frozen=True, slots=True)
 class Worker:
     """`owner` is this process's identity when it runs embedded tasks, None on a team worker; `name` is its
-    identity either way. `window` is how many turns may be in the broker unclaimed."""
+    identity either way."""
 
     database: Database
     name: str
@@ -43,7 +44,7 @@ class Worker:
     workspace: Callable[[str], Path]  # the folder that a task's turns run in
     consent: Consent = Consent()
     lease: float = 30.0
-    window: int = 16
+    window: Window = field(default_factory=SharedWindow)
     live_folder: Path | None = None
     feed: LiveFeed = field(default_factory=LiveFeed)  # started by whoever runs turns with live text
     ring: Callable[[Sequence[Bell]], None] = _nothing

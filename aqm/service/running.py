@@ -18,6 +18,7 @@ from aqm.engine.identity import identity, life, pid_of
 from aqm.engine.live import tail
 from aqm.engine.run_turn import DRAIN
 from aqm.engine.sweep import Sweep, end_dead_attempts
+from aqm.engine.window import OwnWindow
 from aqm.engine.worker import Consent
 from aqm.engine.worker import Worker as Hands
 from aqm.errors import AqmError, ConflictError
@@ -80,7 +81,7 @@ class Worker:
                 tuple(settings.flags.allow),
             ),
             lease=settings.lease_seconds,
-            window=2 * settings.slots,
+            window=OwnWindow(2 * settings.slots),
             live_folder=self._project.folder / "live",
             ring=self._embedded.ringer,
             on_events=self._tell,

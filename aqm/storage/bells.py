@@ -26,7 +26,7 @@ from aqm.storage.statement import Statement
 from aqm.storage.tables import tasks, turns
 from aqm.storage.turns import stages_of
 
-__all__ = ["Bell", "at_once", "forget", "next_due", "some_unheard", "take", "take_unheard"]
+__all__ = ["Bell", "at_once", "forget", "next_due", "some_unheard", "take", "take_unheard", "unheard"]
 
 RING_AGAIN = 5.0  # seconds after which an unheard bell is rung again; doubled each time
 RING_MOST = 120.0
@@ -43,14 +43,20 @@ class Bell:
     parent: str | None
 
 
-def take(connection: Connection, owner: str | None, window: int, at: float) -> list[Bell]:
-    """Mark as rung the next turns that fit into the window, and give them; ring them after the commit.
+def take(connection: Connection, owner: str | None, most: int, at: float) -> list[Bell]:
+    """Mark as rung the next turns, at most so many, and give them; ring them after the commit.
 
     Only the tasks of `owner`; None is the team's. A row that another transaction holds is left to it, so that
     ringing never waits for a task's lock.
     """
-    values = {"now": at, "window": window}
-    return _bells(connection, _TAKE_OWN if owner else _TAKE_TEAM, owner, values)
+    if most <= 0:
+        return []
+    return _bells(connection, _TAKE_OWN if owner else _TAKE_TEAM, owner, {"now": at, "most": most})
+
+
+def unheard(connection: Connection) -> int:
+    """How many turns were rung and not claimed."""
+    return int(_UNHEARD.one(connection, {}).number)
 
 
 def take_unheard(connection: Connection, owner: str | None, at: float) -> list[Bell]:
@@ -111,18 +117,11 @@ def _waiting(own: bool) -> Select[tuple[int]]:
 
 
 def _take(own: bool) -> ClauseElement:
-    rung = (
-        select(func.count())
-        .select_from(turns)
-        .where(turns.c.status == TurnStatus.QUEUED.value, turns.c.rung_at.is_not(None))
-        .scalar_subquery()
-    )
-    room = bindparam("window", type_=Integer) - rung
     due = (
         _waiting(own)
         .where(turns.c.rung_at.is_(None), turns.c.not_before <= bindparam("now"))
         .order_by(turns.c.priority, turns.c.id)
-        .limit(case((room > 0, room), else_=0))
+        .limit(bindparam("most", type_=Integer))
     )
     return _ring(due)
 
@@ -148,6 +147,11 @@ def _due(own: bool) -> ClauseElement:
 
 
 _TAKE_OWN, _TAKE_TEAM = Statement(_take(own=True)), Statement(_take(own=False))
+_UNHEARD = Statement(
+    select(func.count().label("number"))
+    .select_from(turns)
+    .where(turns.c.status == TurnStatus.QUEUED.value, turns.c.rung_at.is_not(None))
+)
 _SILENT_OWN, _SILENT_TEAM = Statement(_unheard(own=True)), Statement(_unheard(own=False))
 _AGAIN_OWN, _AGAIN_TEAM = Statement(_ring(_unheard(own=True))), Statement(_ring(_unheard(own=False)))
 _DUE_OWN, _DUE_TEAM = Statement(_due(own=True)), Statement(_due(own=False))

@@ -81,7 +81,7 @@ class Stage:
         with worker.database.writing() as connection:
             if at is not None:
                 bells.at_once(connection, self.task)
-            self.rung.extend(bells.take(connection, worker.owner, worker.window, now(connection)))
+            self.rung.extend(bells.take(connection, worker.owner, 16, now(connection)))
 
     def run(self, worker: Worker) -> None:
         """All turns, also those that wait for their time."""

@@ -12,9 +12,9 @@ from aqm.storage.database import Database, now
 from tests.storage.conftest import AddTask
 
 
-def take(database: Database, owner: str | None = None, window: int = 16) -> list[int]:
+def take(database: Database, owner: str | None = None, most: int = 16) -> list[int]:
     with database.writing() as connection:
-        return [bell.turn for bell in bells.take(connection, owner, window, now(connection))]
+        return [bell.turn for bell in bells.take(connection, owner, most, now(connection))]
 
 
 def test_a_turn_is_rung_once(database: Database, add_task: AddTask):
@@ -31,14 +31,16 @@ def test_the_more_urgent_comes_first_and_then_the_older(database: Database, add_
     assert take(database) == [critical, first, second, low]
 
 
-def test_the_window_bounds_what_is_rung_and_not_claimed(database: Database, add_task: AddTask):
+def test_at_most_so_many_are_rung_and_those_unheard_are_counted(database: Database, add_task: AddTask):
     turn_ids = [add_task(f"T-{n}") for n in range(5)]
-    assert take(database, window=2) == turn_ids[:2]
-    assert take(database, window=2) == []
+    assert take(database, most=2) == turn_ids[:2]
+    assert take(database, most=0) == []
     with database.writing() as connection, tasks.lock_of_turn(connection, turn_ids[0]) as task:
         assert task
+        assert bells.unheard(connection) == 2
         turns.claim(connection, task, turn_ids[0], "w", 30)
-    assert take(database, window=2) == [turn_ids[2]]
+        assert bells.unheard(connection) == 1
+    assert take(database, most=2) == turn_ids[2:4]
 
 
 def test_only_the_owner_rings_its_tasks(database: Database, add_task: AddTask):
@@ -85,6 +87,6 @@ def test_a_bell_that_nobody_heard_is_rung_again_after_a_growing_while(database: 
 def test_two_that_ring_at_once_ring_each_turn_once(database: Database, add_task: AddTask):
     turn_ids = {add_task(f"T-{n}") for n in range(20)}
     with ThreadPoolExecutor(4) as pool:
-        rung = [turn for some in pool.map(lambda _: take(database, window=100), range(4)) for turn in some]
-    rung += take(database, window=100)
+        rung = [turn for some in pool.map(lambda _: take(database, most=100), range(4)) for turn in some]
+    rung += take(database, most=100)
     assert sorted(rung) == sorted(turn_ids)
