@@ -27,6 +27,7 @@ from aqm.flow.state import AttemptStatus, TaskStatus
 from aqm.runtimes import RUNTIMES
 from aqm.runtimes.base import Host, Live
 from aqm.runtimes.private import clear_leftovers
+from aqm.service.files import write_context
 from aqm.service.project import Project
 from aqm.service.store import Store, open_store
 from aqm.service.tasks import resolve
@@ -166,7 +167,9 @@ class Worker:
                 if event.seq > self._told.get(event.task, 0):
                     self._told[event.task] = event.seq
                     self._on_event(event)
-        if any(event.kind in _RESTING for event in events):
+        for task in {event.task for event in events if event.kind in _RESTING}:
+            with suppress(DatabaseError):
+                write_context(self._store, task)
             self._notify()
 
     def _show(self, claim: Claim, live: Live) -> None:

@@ -204,3 +204,17 @@ def test_a_task_can_wait_for_its_retry_in_one_process_and_be_finished_in_another
     said, _ = (resumed := aqm(root, "resume")).communicate(timeout=50)
     assert resumed.returncode == 0, said.decode()
     check_the_ledger(root)
+
+
+def test_a_task_that_rests_leaves_its_context_in_its_folder(tmp_path: Path):
+    root = project(tmp_path)
+    (run := aqm(root, "run", "go")).communicate(timeout=60)
+    assert run.returncode == 0
+    (task,) = tasks_of(root)
+    text = (root / ".aqm" / "tasks" / task["id"] / "context.md").read_text()
+    assert text.startswith(f"# {task['id']} · completed\n\ngo\n")
+    assert [line for line in text.splitlines() if "answers" in line] == [
+        "a answers",
+        "flaky answers",
+        "c answers",
+    ]
