@@ -48,8 +48,8 @@ def shown_to(
 
 
 def whole_past(connection: Connection, place: Place) -> list[Past]:
-    """All stages, each in full: for a person who asks."""
-    stages = history.stages_before(connection, place.task, place.branch, place.number, None)
+    """All stages of all branches, each in full: for a person who asks."""
+    stages = history.stages_before(connection, place.task, None, place.number, None)
     return _with_texts(connection, place, stages, {stage.number for stage in stages})
 
 

@@ -32,9 +32,14 @@ def ancestors(branch: str) -> list[str]:
 
 
 def stages_before(
-    connection: Connection, task: str, branch: str, number: int, most: int | None, agent: str | None = None
+    connection: Connection,
+    task: str,
+    branch: str | None,
+    number: int,
+    most: int | None,
+    agent: str | None = None,
 ) -> list[PastStage]:
-    """The last `most` stages (None: all) that the branch saw before stage `number`, oldest first; with
+    """The last `most` stages (None: all) that the branch (None: any) saw before stage `number`, oldest first; with
     `agent` only that agent's."""
     query = (
         select(
@@ -74,11 +79,14 @@ def count_before(
     return int(connection.execute(query).scalar_one())
 
 
-def _seen(task: str, branch: str, number: int, agent: str | None) -> list[ColumnElement[bool]]:
+def _seen(task: str, branch: str | None, number: int, agent: str | None) -> list[ColumnElement[bool]]:
     seen = [
         stages.c.task_id == task,
         stages.c.number < number,
         stages.c.status != StageStatus.DROPPED.value,
-        stages.c.branch.in_(ancestors(branch)),
     ]
-    return [*seen, stages.c.agent == agent] if agent else seen
+    if branch is not None:
+        seen.append(stages.c.branch.in_(ancestors(branch)))
+    if agent is not None:
+        seen.append(stages.c.agent == agent)
+    return seen
