@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from aqm.errors import Fault
-from aqm.flow.event import Event
-from aqm.flow.outcome import Usage
-from aqm.flow.state import AttemptStatus, Priority, StageStatus, TaskStatus, TurnKind
-from aqm.runtimes.base import Live
+if TYPE_CHECKING:
+    from aqm.errors import Fault
+    from aqm.flow.event import Event
+    from aqm.flow.outcome import Usage
+    from aqm.flow.state import AttemptStatus, Priority, StageStatus, TaskStatus, TurnKind
+    from aqm.runtimes.base import Live
 
 __all__ = [
     "AttemptView",
@@ -115,7 +116,7 @@ class LiveLine:
 
 
 OnLiveLine = Callable[[LiveLine], None]
-OnEvent = Callable[[Event], None]
+OnEvent = Callable[["Event"], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ def stages_before(
     most: int | None,
     agent: str | None = None,
 ) -> list[PastStage]:
-    """The last `most` stages (None: all) that the branch (None: any) saw before stage `number`, oldest first; with
-    `agent` only that agent's."""
+    """The last `most` stages (None: all) that the branch (None: any) saw before stage `number`, oldest
+    first; with `agent` only that agent's."""
     query = (
         select(
             stages.c.number,
