@@ -46,8 +46,7 @@ def template_place(sources: Sources, agent: AnyAgent, template: Template, line: 
     """The place of the template's `line`; a folded text (`>`) has lost its lines."""
     place = sources.place(agent.id, *template.path)
     node = sources.node(agent.id, *template.path)
-    if line is None or place.line is None or not isinstance(node, Scalar) or node.style == ">":
-        return place
-    if node.style == "|":
+    in_block = isinstance(node, Scalar) and node.style == "|"
+    if in_block and line is not None and place.line is not None:
         return replace(place, line=place.line + line, column=None)
     return place

@@ -130,6 +130,9 @@ def test_a_long_chain_of_parents_is_no_bomb() -> None:
 TEMPLATE_BOMBS = [
     "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}",
     "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "{% for a in data %}{% for b in data %}{% for c in data %}{% endfor %}{% endfor %}{% endfor %}",
+    "{% for a in input %}{% for b in input %}{% endfor %}{% endfor %}",
+    "{% set ns = namespace(l=0) %}{% for i in data %}{% set ns.l = (ns.l, input.split('a')) %}{% endfor %}",
     "{{ lipsum(200000) }}",
     "{{ 'a' * 2000000000 }}",
     "{{ 2000000000 * 'a' }}",

@@ -70,6 +70,12 @@ def test_bytes_without_a_key_that_came_later_take_its_default() -> None:
     assert thaw(json.dumps(frozen).encode()).agent("a").artifacts == ()
 
 
+def test_another_format_is_told_by_its_number() -> None:
+    frozen = freeze(load_text(TEXT).pipeline).replace(b'"format":1', b'"format":2')
+    with pytest.raises(FrozenError, match="has format 2, and this aqm reads format 1"):
+        thaw(frozen)
+
+
 @pytest.mark.parametrize(
     "frozen",
     [

@@ -65,6 +65,14 @@ def test_a_session_reaches_its_speakers_but_not_where_they_would_hand_off() -> N
         ([agent("a", "b"), agent("b", "on_reject -> a", gate=True)], []),
         ([agent("a", "b"), agent("b", "on_reject -> a", "on_approve -> c", gate=True), agent("c")], []),
         ([agent("a", "b"), agent("b", "on_approve -> a", gate=True)], [("a", "b")]),
+        (
+            [
+                agent("c"),
+                agent("b", "n == 1 -> c", "default -> b"),
+                agent("a", "default -> a", "n == 1 -> b"),
+            ],
+            [],
+        ),
         ([agent("a", "b, c"), agent("b", "a"), agent("c")], [("a", "b")]),
         ([agent("a", "auto -> b, c"), agent("b", "a"), agent("c")], []),
         ([agent("a", "auto -> b"), agent("b", "a")], [("a", "b")]),

@@ -185,6 +185,15 @@ def test_imports_have_a_form() -> None:
     assert "imports[0] must be a mapping, not text" in said("imports: [b.yaml]" + agents)[0]
 
 
+def test_only_an_imported_file_may_have_imports_alone() -> None:
+    assert said("imports: [{from: b.yaml}]", {"b.yaml": "agents: [{id: b, runtime: codex}]"}) == [
+        "main.yaml:1:1 agents: agents is missing; write  agents:  and at least one below it"
+    ]
+    assert said(MAIN.replace("to: b", "to: a"), {"lib/b.yaml": "name: b"}) == [
+        "lib/b.yaml:1:1 agents: agents is missing; write  agents:  and at least one below it"
+    ]
+
+
 def test_the_number_of_files_is_bounded() -> None:
     files = {f"f{n}.yaml": f"imports: [{{from: f{n + 1}.yaml}}]" for n in range(60)}
     found = said("imports: [{from: f0.yaml}]\nagents: [{id: a, runtime: claude}]", files)

@@ -255,6 +255,7 @@ TEMPLATES = [
     "{% if '${{ params.x }}' == params.x %}same{% endif %}",
     "{% raw %}say ${{ params.x }}!{% endraw %}",
     "{{ input }} ${{ params.x }}{# ${{ params.x }} #}",
+    "{{ input }}{${{ params.x }}{ input }}",
 ]
 
 
@@ -286,6 +287,7 @@ def expected(template: str, value: str) -> str:
         TEMPLATES[4]: "same",
         TEMPLATES[5]: f"say {value}!",
         TEMPLATES[6]: f"INPUT {value}",
+        TEMPLATES[7]: f"INPUT{{{value}{{ input }}}}",
     }[template]
 
 
