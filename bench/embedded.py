@@ -15,7 +15,7 @@ from pathlib import Path
 from aqm.flow.event import Event, EventKind
 from aqm.service.project import Project
 from aqm.service.running import Worker
-from aqm.service.tasks import submit
+from aqm.service.submission import submit
 from bench.project import host, line, project
 
 __all__ = ["chain", "growth", "many"]

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from aqm.service.tasks import submit
+from aqm.service.submission import submit
 from bench.project import line, project
 
 __all__ = ["startup"]

@@ -66,8 +66,8 @@ def _followed(doorway: Doorway, project: Project, id: str, stage: int | None) ->
     from aqm.cli.interrupt import Interrupts
     from aqm.cli.report import closing
     from aqm.cli.view import View
+    from aqm.service.following import follow
     from aqm.service.logs import log_entries
-    from aqm.service.running import follow
     from aqm.service.tasks import task_detail
 
     stop = threading.Event()

@@ -145,7 +145,7 @@ def _detached(
 ) -> int:
     from aqm.cli.background import start_worker
     from aqm.cli.printing import print_json, task_json
-    from aqm.service.tasks import submit
+    from aqm.service.submission import submit
 
     task = submit(
         project,
@@ -173,7 +173,8 @@ def played(
     from aqm.cli.interrupt import Interrupts
     from aqm.cli.watching import watched
     from aqm.service.host import host_of
-    from aqm.service.tasks import open_tasks, submit
+    from aqm.service.submission import submit
+    from aqm.service.tasks import open_tasks
 
     host = host_of(doorway.environ, project.settings, wish.script)
     waiting = open_tasks(project)
@@ -216,7 +217,7 @@ def resume(doorway: Doorway, id: str | None, script: Path | None, as_json: bool)
     from aqm.cli.interrupt import Interrupts
     from aqm.cli.watching import finished, watched
     from aqm.service.host import host_of
-    from aqm.service.running import adopt
+    from aqm.service.owning import adopt
     from aqm.service.tasks import task_detail
 
     project = doorway.project()

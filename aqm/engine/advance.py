@@ -17,12 +17,12 @@ from aqm.flow.outcome import Answer, Failure, FailureClass, Outcome
 from aqm.flow.state import AttemptStatus, TurnKind
 from aqm.flow.task import Policy, Stage, Task
 from aqm.pipeline.spec import Pipeline
-from aqm.storage import attempts, bells, blobs, stages, tasks, turns
+from aqm.storage import attempts, bells, blobs, claims, stages, tasks
 from aqm.storage.bells import Bell
 from aqm.storage.blobs import Blob
+from aqm.storage.claims import Running
 from aqm.storage.database import Connection
 from aqm.storage.tasks import LockedTask
-from aqm.storage.turns import Running
 
 __all__ = ["Ended", "close", "release", "spread"]
 
@@ -59,7 +59,7 @@ def close(worker: Worker, ended: Ended) -> bool:
     if said is not None:
         _store_large(worker, ended, [said])
     with worker.database.writing() as connection, tasks.lock_of_turn(connection, ended.turn) as task:
-        running = turns.running(connection, ended.turn, ended.attempt) if task else None
+        running = claims.running(connection, ended.turn, ended.attempt) if task else None
         if task is None or running is None or task.status.ended:
             if task is not None:
                 _book_late(connection, task, ended)
@@ -179,14 +179,14 @@ def release(worker: Worker, ended: Ended) -> None:
     with worker.database.writing() as connection, tasks.lock_of_turn(connection, ended.turn) as task:
         if task is None:
             return
-        if turns.running(connection, ended.turn, ended.attempt) is None:
+        if claims.running(connection, ended.turn, ended.attempt) is None:
             _book_late(connection, task, ended)
             return
         usage = ended.outcome.usage
         put_back = Failure(FailureClass.CANCELLED, "put back: its worker stopped", usage=usage)
         attempts.end(connection, ended.attempt, AttemptStatus.LOST, put_back, None, task.at)
         task.spend(usage)
-        turns.requeue(connection, ended.turn, ended.attempt)
+        claims.requeue(connection, ended.turn, ended.attempt)
 
 
 def spread(worker: Worker, news: Sequence[Event], rung: Sequence[Bell]) -> None:

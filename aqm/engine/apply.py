@@ -13,11 +13,12 @@ from aqm.flow.outcome import Failure
 from aqm.flow.state import StageStatus, TaskStatus, TurnKind, TurnStatus
 from aqm.flow.task import Policy
 from aqm.pipeline.spec import Agent, Pipeline
-from aqm.storage import stages, turns
+from aqm.storage import claims, stages, turns
 from aqm.storage.blobs import Blob
+from aqm.storage.claims import Running
 from aqm.storage.database import Connection
 from aqm.storage.tasks import LockedTask
-from aqm.storage.turns import NewTurn, Running
+from aqm.storage.turns import NewTurn
 
 __all__ = ["Closing", "apply", "open_stage"]
 
@@ -68,7 +69,7 @@ def _requeue(closing: Closing, decision: Again | Hold | Requeue) -> None:
             task.tell(EventKind.WORKER_LOST, *place, **told)
         case never:
             assert_never(never)
-    turns.requeue(
+    claims.requeue(
         closing.connection,
         running.turn,
         closing.attempt,
@@ -89,7 +90,7 @@ def _stall(task: LockedTask, failure: Failure) -> None:
 def _judge(closing: Closing, decision: Judge) -> None:
     """Open a judge's turn in the same stage."""
     running = closing.running
-    turns.end(closing.connection, running.turn, closing.attempt, TurnStatus.DONE)
+    claims.end(closing.connection, running.turn, closing.attempt, TurnStatus.DONE)
     agent = closing.pipeline.agent(running.stage_agent)
     runtime, model = judge(closing.policy, closing.pipeline, agent)
     new = NewTurn(
@@ -109,7 +110,7 @@ def _judge(closing: Closing, decision: Judge) -> None:
 def _hand_off(closing: Closing, decision: HandOff) -> None:
     task, running, connection = closing.task, closing.running, closing.connection
     place = (running.stage, running.stage_agent)
-    turns.end(connection, running.turn, closing.attempt, TurnStatus.DONE)
+    claims.end(connection, running.turn, closing.attempt, TurnStatus.DONE)
     _tell_verdict(closing, decision.verdict)
     stages.close(connection, running.stage_id, StageStatus.DONE, task.at)
     task.tell(EventKind.STAGE_COMPLETE, *place, seconds=_seconds(closing))
@@ -146,7 +147,7 @@ def _fail(closing: Closing, decision: Fail) -> None:
     place = (running.stage, running.stage_agent)
     told = {"class": failure.kind.value, "message": failure.message}
     _tell_verdict(closing, decision.verdict)
-    turns.end(closing.connection, running.turn, closing.attempt, TurnStatus.FAILED)
+    claims.end(closing.connection, running.turn, closing.attempt, TurnStatus.FAILED)
     stages.close(
         closing.connection,
         running.stage_id,

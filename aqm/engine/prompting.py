@@ -18,9 +18,9 @@ from aqm.pipeline.spec import Agent, McpEntry, Pipeline
 from aqm.pipeline.templates import TemplateError
 from aqm.runtimes.base import McpServer, Prompt
 from aqm.storage import blobs, history
+from aqm.storage.claims import Claim
 from aqm.storage.database import Connection
 from aqm.storage.history import PastStage
-from aqm.storage.turns import Claim
 
 __all__ = ["Prepared", "prepare"]
 

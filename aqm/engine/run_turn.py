@@ -20,9 +20,9 @@ from aqm.flow.state import TaskStatus
 from aqm.runtimes import get
 from aqm.runtimes.base import Live, Stop
 from aqm.runtimes.consent import consent
-from aqm.storage import tasks, turns
+from aqm.storage import claims, tasks
+from aqm.storage.claims import Claim
 from aqm.storage.database import DatabaseError, store_error
-from aqm.storage.turns import Claim
 
 __all__ = ["DRAIN", "run_turn"]
 
@@ -75,7 +75,7 @@ def _claim(worker: Worker, turn: int) -> Claim | None:
     ):
         if task is None:
             return None
-        claim = turns.claim(connection, task, turn, worker.name, worker.lease)
+        claim = claims.claim(connection, task, turn, worker.name, worker.lease)
         if claim is None:
             return None
         task.move(TaskStatus.IN_PROGRESS)

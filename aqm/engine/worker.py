@@ -13,8 +13,8 @@ from aqm.errors import AqmError
 from aqm.flow.event import Event
 from aqm.runtimes.base import Host, Live
 from aqm.storage.bells import Bell
+from aqm.storage.claims import Claim
 from aqm.storage.database import Database
-from aqm.storage.turns import Claim
 
 __all__ = ["Consent", "Worker"]
 

@@ -15,7 +15,8 @@ from aqm.flow.event import Event
 from aqm.runtimes.base import Host
 from aqm.service.project import Project, find_project
 from aqm.service.store import Store, open_store
-from aqm.service.tasks import events, submit, task_detail
+from aqm.service.submission import submit
+from aqm.service.tasks import events, task_detail
 from aqm.service.views import TaskDetail
 from aqm.storage import bells, migrate
 from aqm.storage.bells import Bell

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from sqlalchemy import update
 
 from aqm.flow.state import Priority, TaskStatus
-from aqm.storage import bells, tables, tasks, turns
+from aqm.storage import bells, claims, tables, tasks
 from aqm.storage.database import Database, now
 from tests.storage.conftest import AddTask
 
@@ -38,7 +38,7 @@ def test_at_most_so_many_are_rung_and_those_unheard_are_counted(database: Databa
     with database.writing() as connection, tasks.lock_of_turn(connection, turn_ids[0]) as task:
         assert task
         assert bells.unheard(connection) == 2
-        turns.claim(connection, task, turn_ids[0], "w", 30)
+        claims.claim(connection, task, turn_ids[0], "w", 30)
         assert bells.unheard(connection) == 1
     assert take(database, most=2) == turn_ids[2:4]
 

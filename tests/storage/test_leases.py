@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import select, update
 
-from aqm.storage import leases, tables, tasks, turns
+from aqm.storage import claims, leases, tables, tasks
 from aqm.storage.database import Database, now
 from tests.storage.conftest import AddTask
 from tests.storage.test_turns import claim
@@ -19,7 +19,7 @@ def test_a_beat_renews_the_lease_of_what_is_held_and_names_the_rest_by_silence(
     assert held
     assert lost
     with database.writing() as connection, tasks.lock_of_turn(connection, second):
-        turns.requeue(connection, second, lost.attempt)
+        claims.requeue(connection, second, lost.attempt)
     with database.writing() as connection:
         assert leases.beat(connection, [held.attempt, lost.attempt], 500) == {held.attempt}
         until = connection.execute(

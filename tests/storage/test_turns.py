@@ -10,16 +10,16 @@ from sqlalchemy import select, update
 from aqm.flow.event import EventKind
 from aqm.flow.outcome import Answer, Usage
 from aqm.flow.state import AttemptStatus, TaskStatus, TurnStatus
-from aqm.storage import attempts, blobs, tables, tasks, turns
+from aqm.storage import attempts, blobs, claims, tables, tasks, turns
+from aqm.storage.claims import Claim
 from aqm.storage.database import Database
-from aqm.storage.turns import Claim
 from tests.storage.conftest import AddTask
 
 
 def claim(database: Database, turn: int, worker: str = "w", lease: float = 30) -> Claim | None:
     with database.writing() as connection, tasks.lock_of_turn(connection, turn) as task:
         assert task is not None
-        found = turns.claim(connection, task, turn, worker, lease)
+        found = claims.claim(connection, task, turn, worker, lease)
         if found:
             task.move(TaskStatus.IN_PROGRESS)
         return found
@@ -69,13 +69,13 @@ def test_an_attempt_that_lost_its_turn_no_longer_finds_it(database: Database, ad
     first = claim(database, turn)
     assert first
     with database.writing() as connection, tasks.lock_of_turn(connection, turn):
-        turns.requeue(connection, turn, first.attempt, losses=1)
+        claims.requeue(connection, turn, first.attempt, losses=1)
     second = claim(database, turn)
     assert second
     assert second.number == 2
     with database.writing() as connection:
-        assert turns.running(connection, turn, first.attempt) is None
-        assert turns.running(connection, turn, second.attempt) is not None
+        assert claims.running(connection, turn, first.attempt) is None
+        assert claims.running(connection, turn, second.attempt) is not None
 
 
 def test_a_fenced_attempt_can_neither_end_nor_requeue_the_turn(database: Database, add_task: AddTask):
@@ -83,11 +83,11 @@ def test_a_fenced_attempt_can_neither_end_nor_requeue_the_turn(database: Databas
     first = claim(database, turn)
     assert first
     with database.writing() as connection, tasks.lock_of_turn(connection, turn):
-        turns.requeue(connection, turn, first.attempt)
+        claims.requeue(connection, turn, first.attempt)
     assert claim(database, turn)
     with database.writing() as connection, tasks.lock_of_turn(connection, turn):
-        turns.end(connection, turn, first.attempt, TurnStatus.DONE)
-        turns.requeue(connection, turn, first.attempt)
+        claims.end(connection, turn, first.attempt, TurnStatus.DONE)
+        claims.requeue(connection, turn, first.attempt)
     assert status_of(database, turn) == "running"
 
 

@@ -17,7 +17,8 @@ import pytest
 from aqm.flow.state import TaskStatus
 from aqm.service.project import Project, find_project
 from aqm.service.store import open_store
-from aqm.service.tasks import submit, task_page
+from aqm.service.submission import submit
+from aqm.service.tasks import task_page
 from aqm.storage import migrate, tables
 from aqm.storage.database import Database
 

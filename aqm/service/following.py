@@ -1,0 +1,65 @@
+"""Following a task that another process runs: its events, and the live text of its turns."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from aqm.engine.live import tail
+from aqm.flow.state import AttemptStatus
+from aqm.service.project import Project
+from aqm.service.store import open_store
+from aqm.service.tasks import resolve
+from aqm.service.views import LiveLine, OnEvent, OnLiveLine
+from aqm.storage import events, lists
+
+__all__ = ["follow"]
+
+
+def follow(
+    project: Project,
+    ref: str,
+    on_event: OnEvent,
+    on_live: OnLiveLine,
+    stop: threading.Event,
+    *,
+    every: float = 0.2,
+) -> None:
+    """Tell a task's events, and the live text of its running turns, until it rests or `stop` is set."""
+    with open_store(project) as store:
+        task = resolve(store, ref)
+        seen, tails = 0, dict[str, _Tail]()
+        while True:
+            with store.database.reading() as connection:
+                row = lists.task_of(connection, store.project_id, task)
+                news = events.read(connection, task, seen)
+                tries = lists.attempts_of(connection, task) if news else []
+            for event in news:
+                seen = event.seq
+                on_event(event)
+            for attempt in tries:
+                if attempt.status is AttemptStatus.RUNNING and attempt.id not in tails:
+                    tails[attempt.id] = _Tail(project.folder / "live" / attempt.id, attempt)
+            for one in tails.values():
+                one.read(task, on_live)
+            rests = row is None or row.status.ended or row.status.waits
+            if (rests and not news) or stop.is_set():
+                return
+            time.sleep(every)
+
+
+@dataclass(slots=True)
+class _Tail:
+    """How far an attempt's live text was read."""
+
+    path: Path
+    attempt: lists.AttemptRow
+    offset: int = 0
+
+    def read(self, task: str, on_live: OnLiveLine) -> None:
+        row = self.attempt
+        for live, offset in tail(self.path, self.offset):
+            self.offset = offset
+            on_live(LiveLine(task, row.stage, row.agent, row.kind, row.id, live))
