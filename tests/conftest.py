@@ -12,7 +12,7 @@ import pytest
 from tests.servers import MissingServer, PostgresServer, RedisServer, must_have_servers
 from tests.walls import forbid_connections
 
-PURE_FOLDERS = {"pipeline", "flow"}
+PURE_FOLDERS = {"document", "flow", "pipeline"}
 TESTS = Path(__file__).parent
 
 for _name in [name for name in os.environ if name.startswith("AQM_")]:

@@ -8,12 +8,13 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 
 from celery import Celery
-from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from aqm.engine.messages import SETTINGS, register
+from aqm.engine.worker import Worker
+from aqm.errors import AqmError
 from aqm.settings import Settings
 from workers.hands import Hands
 
@@ -39,25 +40,35 @@ app.conf.update(
 )
 
 
-@cache
-def hands() -> Hands:
-    """What this process holds; opened when it starts to work, not when it is imported."""
-    return Hands(settings, app, dict(os.environ))
+_hands: list[Hands] = []  # what this process holds, once it works; importing this module opens nothing
 
 
-register(app, lambda: hands().worker)
+def _held() -> Worker:
+    return _hands[0].worker
+
+
+register(app, _held)
+
+
+@worker_init.connect
+def _init(**_: object) -> None:
+    """Open the store before the first message; a worker that cannot must not start at all."""
+    try:
+        _hands.append(Hands(settings, app, dict(os.environ)))
+    except AqmError as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 @worker_ready.connect
 def _ready(**_: object) -> None:
-    hands().start()
+    _hands[0].start()
 
 
 @worker_shutting_down.connect
 def _shutting_down(**_: object) -> None:
-    hands().drain()
+    _hands[0].drain()
 
 
 @worker_shutdown.connect
 def _shutdown(**_: object) -> None:
-    hands().close()
+    _hands[0].close()

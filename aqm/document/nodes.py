@@ -8,7 +8,7 @@ from typing import assert_never
 
 from aqm.errors import Fault
 
-__all__ = ["Mapping", "Node", "Place", "Plain", "Scalar", "Sequence", "kind", "plain", "walk"]
+__all__ = ["Mapping", "Node", "Place", "Plain", "Scalar", "Sequence", "kind", "plain", "text_size", "walk"]
 
 Plain = str | int | float | bool | None
 
@@ -91,6 +91,19 @@ def plain(node: Node) -> object:
             return [plain(item) for item in items]
         case Mapping(entries=entries):
             return {key: plain(value) for key, value in entries.items()}
+        case never:
+            assert_never(never)
+
+
+def text_size(node: Node) -> int:
+    """The characters of all its keys and values."""
+    match node:
+        case Scalar(text=text):
+            return len(text)
+        case Sequence(items=items):
+            return sum(map(text_size, items))
+        case Mapping(entries=entries):
+            return sum(len(key) + text_size(value) for key, value in entries.items())
         case never:
             assert_never(never)
 

@@ -21,6 +21,7 @@ MOST_BYTES = 256 * 1024
 MOST_DEPTH = 20
 MOST_ALIASES = 50
 MOST_VALUES = 20_000  # counted after aliases are expanded
+LONG = 200  # so many characters of a text count as one value more
 MOST_DIGITS = 18  # a longer number stays text: it would not come back from JSON everywhere
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -172,8 +173,9 @@ class _Builder:
         if self.open and self.open[-1].entries is not None and self.open[-1].key is None:
             self._key(node, quoted=bool(event.style))
             return
-        self._count(place, 1)
-        self._add(node, event.anchor, 1)
+        size = 1 + len(node.text) // LONG
+        self._count(place, size)
+        self._add(node, event.anchor, size)
 
     def _alias(self, event: Event) -> None:
         place = self._at(event)
@@ -214,7 +216,8 @@ class _Builder:
     def _count(self, place: Place, size: int) -> None:
         self.values += size
         if self.values > MOST_VALUES:
-            _refuse(place, f"the document holds more than {MOST_VALUES} values", "split it, and use imports")
+            said = f"the document holds more than {MOST_VALUES} values, counting aliases and long texts"
+            _refuse(place, said, "split it, and use imports")
 
     def _add(self, node: Node, anchor: str | None, size: int) -> None:
         if anchor:

@@ -111,7 +111,9 @@ def _record(
     ended: Ended,
     read: _Read,
 ) -> list[Bell]:
-    stored = [*read.payloads, *([read.said] if read.said else [])]
+    said = [read.said] if read.said else []
+    committed = {one.hash for one in said if one.size > blobs.LARGE}  # before this transaction
+    stored = [one for one in (*read.payloads, *said) if one.hash not in committed]
     blobs.put(connection, task.project, stored, task.at)
     _end_attempt(connection, task, running, ended, read.said)
     closing = Closing(
@@ -195,7 +197,10 @@ def spread(worker: Worker, news: Sequence[Event], rung: Sequence[Bell]) -> None:
         worker.window.rang(len(rung))
         worker.ring(rung)
     if news:
-        worker.on_events(news)
+        try:
+            worker.on_events(news)
+        except Exception:  # who listens must not end what is told of
+            log.exception("A listener broke", extra={"action": "listener_broke"})
 
 
 def _said(outcome: Outcome) -> Blob | None:

@@ -61,6 +61,7 @@ class Watchdog(threading.Thread):
             silent = self._running.silent(0.8 * self._lease)
             if silent:
                 log.warning("Killed turns that lost their lease", extra={"action": "self_fence"})
+                self._running.trouble(self._lease)
                 self._running.stop(silent, SILENT, grace=False)
 
     def end(self) -> None:

@@ -36,7 +36,7 @@ def life(owner: str) -> Life:
         return "dead"
     if boot != _boot():
         return "elsewhere"
-    return "alive" if _start(int(pid)) == start else "dead"
+    return "alive" if start and _start(int(pid)) == start else "dead"
 
 
 def pid_of(owner: str) -> str:
@@ -93,7 +93,11 @@ def _ps_start(pid: int) -> str:
 
     try:
         said = subprocess.run(
-            ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, timeout=5
+            ["ps", "-o", "lstart=", "-p", str(pid)],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

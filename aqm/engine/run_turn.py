@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from dataclasses import replace
 
 from aqm.engine.advance import Ended, close, release, spread
 from aqm.engine.heartbeat import SILENT
@@ -22,7 +22,7 @@ from aqm.runtimes.base import Live, Stop
 from aqm.runtimes.consent import consent
 from aqm.storage import claims, tasks
 from aqm.storage.claims import Claim
-from aqm.storage.database import DatabaseError, store_error
+from aqm.storage.database import OperationalError, store_error
 
 __all__ = ["DRAIN", "run_turn"]
 
@@ -34,31 +34,44 @@ DRAIN = "this worker is stopping"  # the reason of a stop that puts turns back
 
 def run_turn(worker: Worker, turn: int, message: str | None = None) -> None:
     worker.window.heard()
-    claim = _claim(worker, turn)
-    if claim is None:
+    claimed = _claim(worker, turn)
+    if claimed is None:
         return  # another worker has it, it was cancelled, or its time has not come
-    stop = worker.running.add(claim.attempt)
+    claim, stop = claimed
     try:
         prepared, outcome = _call(worker, claim, stop)
-        proof = prepared.proof if prepared else None
-        ended = Ended(turn, claim.attempt, outcome, proof, message)
-        put_back = stop.reason in (DRAIN, SILENT)
-        _recorded(worker, (lambda: release(worker, ended)) if put_back else (lambda: close(worker, ended)))
+        ended = _ended(claim, stop, outcome, prepared, message)
+        _recorded(worker, ended, put_back=_stopped(outcome) and stop.reason == DRAIN)
     finally:
         worker.running.remove(claim.attempt)
 
 
-def _recorded(worker: Worker, record: Callable[[], object]) -> None:
+def _stopped(outcome: Outcome) -> bool:
+    """Whether our stop ended the CLI: an answer that came all the same was paid for, and counts."""
+    return isinstance(outcome, Failure) and outcome.kind is FailureClass.CANCELLED
+
+
+def _ended(
+    claim: Claim, stop: Stop, outcome: Outcome, prepared: Prepared | None, message: str | None
+) -> Ended:
+    proof = prepared.proof if prepared else None
+    lost = _stopped(outcome) and stop.reason == SILENT  # the watchdog's kill is a loss like any other
+    if lost:
+        outcome = Failure(FailureClass.WORKER_LOST, SILENT, usage=outcome.usage)
+    return Ended(claim.turn, claim.attempt, outcome, proof, message, lost)
+
+
+def _recorded(worker: Worker, ended: Ended, *, put_back: bool) -> None:
     """What a turn did must be written down: a store that fails is tried again for a while, as long as the
     lease surely holds; after that this worker gives up, and the turn is another's to run again."""
     until = time.monotonic() + min(worker.lease / 2, PATIENCE)
     pause = 0.1
     while True:
         try:
-            record()
+            _record(worker, ended, put_back=put_back)
             return
-        except DatabaseError as error:
-            if time.monotonic() + pause > until or worker.running.closed:
+        except OperationalError as error:
+            if time.monotonic() + pause > until:
                 worker.on_fault(store_error(error, str(worker.database.url.database or "")))
                 return
             log.warning("Could not record a turn yet", extra={"action": "close_failed", "error": str(error)})
@@ -66,9 +79,26 @@ def _recorded(worker: Worker, record: Callable[[], object]) -> None:
         pause = min(2 * pause, 2.0)
 
 
-def _claim(worker: Worker, turn: int) -> Claim | None:
-    if worker.running.closed:
-        return None
+def _record(worker: Worker, ended: Ended, *, put_back: bool) -> None:
+    """Close the turn, or put it back. A fault of ours in deciding or writing fails the turn plainly: it must
+    not look like a lost worker, whose turn is run again."""
+    try:
+        if put_back:
+            release(worker, ended)
+        else:
+            close(worker, ended)
+    except OperationalError:
+        raise
+    except Exception as error:
+        log.exception("A turn could not be closed", extra={"action": "close_broke", "turn": ended.turn})
+        message = f"a fault in aqm itself, after the answer: {type(error).__name__}: {error}"
+        plain = Failure(FailureClass.CRASH, message[:2000])
+        close(worker, replace(ended, outcome=plain, prompt=None))
+
+
+def _claim(worker: Worker, turn: int) -> tuple[Claim, Stop] | None:
+    if worker.running.closed or worker.running.troubled:
+        return None  # it is rung again
     with (
         worker.database.writing(durable=False) as connection,
         tasks.lock_of_turn(connection, turn) as task,
@@ -88,8 +118,9 @@ def _claim(worker: Worker, turn: int) -> Claim | None:
             attempt=claim.number,
         )
         news = tuple(task.news)
+    stop = worker.running.add(claim.attempt)
     spread(worker, news, ())
-    return claim
+    return claim, stop
 
 
 def _call(worker: Worker, claim: Claim, stop: Stop) -> tuple[Prepared | None, Outcome]:

@@ -19,6 +19,7 @@ class Running:
         self._stops: dict[str, Stop] = {}
         self._since: dict[str, float] = {}
         self._closed = ""
+        self._trouble = 0.0
         self._idle = threading.Condition(self._lock)
 
     def add(self, attempt: str) -> Stop:
@@ -67,6 +68,14 @@ class Running:
             for attempt in attempts:
                 if attempt in self._since:
                     self._since[attempt] = at
+
+    def trouble(self, seconds: float) -> None:
+        """No heartbeat gets through: nothing is claimed for so long."""
+        self._trouble = time.monotonic() + seconds
+
+    @property
+    def troubled(self) -> bool:
+        return time.monotonic() < self._trouble
 
     def silent(self, longer_than: float) -> list[str]:
         """Attempts whose last renewal is older than so many seconds."""

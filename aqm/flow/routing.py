@@ -11,7 +11,7 @@ from aqm.flow.gate import Verdict
 from aqm.flow.outcome import Failure, FailureClass
 from aqm.flow.prompt import PayloadValues, render_payload
 from aqm.flow.task import Stage, Task
-from aqm.pipeline.conditions import Comparison, ConditionError, Facts, compile_condition, holds
+from aqm.pipeline.conditions import Comparison, ConditionError, Facts, compile_condition, field_of, holds
 from aqm.pipeline.spec import AnyAgent, Handoff, Pipeline
 from aqm.pipeline.templates import TemplateError
 
@@ -58,7 +58,7 @@ def _fired(agent: AnyAgent, facts: Facts) -> tuple[list[Handoff], tuple[str, ...
     misses: list[str] = []
     for handoff in agent.handoffs:
         condition = compile_condition(handoff.condition)
-        if isinstance(condition, Comparison) and condition.key not in facts.output:
+        if isinstance(condition, Comparison) and field_of(condition, facts.output) is None:
             misses.append(handoff.condition)
         if holds(condition, facts):
             fired.append(handoff)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from aqm.document.nodes import Mapping as MappingNode
-from aqm.document.nodes import Place, Scalar, Sequence, kind, plain
+from aqm.document.nodes import Place, Scalar, Sequence, kind, plain, text_size
 from aqm.document.validation import MOST_FAULTS, place_of, validate
 from aqm.errors import Fault, did_you_mean
 from aqm.pipeline.extends import Extension
@@ -13,7 +13,9 @@ from aqm.pipeline.imports import File, Files, Written
 from aqm.pipeline.sources import Sources
 from aqm.pipeline.spec import Agent, AnyAgent, Session
 
-__all__ = ["build_agents"]
+__all__ = ["MOST_TEXT", "build_agents"]
+
+MOST_TEXT = 4_000_000
 
 
 def build_agents(main: File, files: Files) -> tuple[list[AnyAgent], Sources]:
@@ -22,6 +24,7 @@ def build_agents(main: File, files: Files) -> tuple[list[AnyAgent], Sources]:
     extension = Extension(_scope(main, files), files.complete)
     agents: list[AnyAgent] = []
     nodes: dict[str, MappingNode] = {}
+    size = 0
     for each in written:
         if len(files.faults) + len(extension.faults) > MOST_FAULTS:
             break
@@ -29,6 +32,10 @@ def build_agents(main: File, files: Files) -> tuple[list[AnyAgent], Sources]:
             files.faults.append(_no_mapping(each))
             continue
         node = _with_old_names(extension.merged(each), files.warnings)
+        size += text_size(node)
+        if size > MOST_TEXT:
+            files.faults.append(_too_much(node))
+            break
         if each.is_abstract:
             files.faults += _unknown_keys(node)
             continue
@@ -55,6 +62,11 @@ def _scope(main: File, files: Files) -> Callable[[str], Mapping[str, Written]]:
         return scopes[path]
 
     return scope
+
+
+def _too_much(node: MappingNode) -> Fault:
+    said = f"the agents hold more than {MOST_TEXT:,} characters, counting what they take over"
+    return node.place.fault(said, "write long texts in fewer agents")
 
 
 def _no_mapping(agent: Written) -> Fault:

@@ -79,7 +79,8 @@ class Insertion:
             return node
         if REFERENCE.fullmatch(source.strip()):
             return self._lone(node, path, names[0], texts)
-        return replace(node, value=self._text(node, path, source, texts))
+        text = self._text(node, path, source, texts)
+        return replace(node, value=text, text=text)
 
     def _lone(self, node: Scalar, path: tuple[str, ...], name: str, texts: dict[str, str]) -> Scalar:
         """A reference that stands alone keeps the type of its value."""

@@ -44,6 +44,9 @@ def follow(
                     tails[attempt.id] = _Tail(project.folder / "live" / attempt.id, attempt)
             for one in tails.values():
                 one.read(task, on_live)
+            for attempt in tries:
+                if attempt.status is not AttemptStatus.RUNNING:
+                    tails.pop(attempt.id, None)
             rests = row is None or row.status.ended or row.status.waits
             if (rests and not news) or stop.is_set():
                 return

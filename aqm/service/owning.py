@@ -7,7 +7,7 @@ from aqm.errors import ConflictError
 from aqm.flow.event import EventKind
 from aqm.flow.state import TaskStatus
 from aqm.service.project import Project
-from aqm.service.store import Store, open_store
+from aqm.service.store import Store, open_store, refuse_team
 from aqm.service.tasks import resolve
 from aqm.storage import bells, lists, owners, tasks
 from aqm.storage.database import Connection, now
@@ -23,6 +23,7 @@ def adopt(project: Project, ref: str | None) -> tuple[str, ...]:
     A stalled task tries again. ConflictError names a living owner, or says that the task has ended.
     """
     with open_store(project) as store:
+        refuse_team(store)
         if ref is not None:
             task = resolve(store, ref)
             _refuse_ended(store, task)

@@ -13,6 +13,7 @@ from aqm.engine.embedded import Embedded
 from aqm.engine.heartbeat import Heartbeat, Watchdog
 from aqm.engine.identity import identity
 from aqm.engine.run_turn import DRAIN
+from aqm.engine.running import Running
 from aqm.engine.sweep import Sweep, end_dead_attempts
 from aqm.engine.window import OwnWindow
 from aqm.engine.worker import Consent
@@ -24,7 +25,7 @@ from aqm.runtimes.base import Host, Live
 from aqm.runtimes.private import clear_leftovers
 from aqm.service.files import write_context
 from aqm.service.project import Project
-from aqm.service.store import Store, open_store
+from aqm.service.store import Store, open_store, refuse_team
 from aqm.service.views import LiveLine, OnEvent, OnLiveLine
 from aqm.storage import events as stored_events
 from aqm.storage import lists, owners
@@ -56,9 +57,15 @@ class Worker:
         self._fault: AqmError | None = None
         self._telling = threading.Lock()
         self._told: dict[str, int] = {}
+        self._running = Running()
 
     def __enter__(self) -> Self:
         self._store: Store = self._store_door.__enter__()
+        try:
+            refuse_team(self._store)
+        except AqmError:
+            self._store_door.__exit__(None, None, None)
+            raise
         self._log = _log_to(self._project)
         self._name = identity()
         settings = self._project.settings
@@ -81,11 +88,16 @@ class Worker:
             on_events=self._tell,
             on_live=self._show,
             on_fault=self._fail,
+            running=self._running,
         )
-        self._heartbeat = Heartbeat(self._store.database, self._hands.running, settings.lease_seconds)
-        self._watchdog = Watchdog(self._hands.running, settings.lease_seconds)
+        self._heartbeat = Heartbeat(self._store.database, self._running, settings.lease_seconds)
+        self._watchdog = Watchdog(self._running, settings.lease_seconds)
         self._sweep = Sweep(self._hands, self._notify)
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def _start(self) -> None:
@@ -104,11 +116,12 @@ class Worker:
     ) -> None:
         try:
             self.stop()
-            self._hands.running.wait_idle(GRACE)
+            self._running.wait_idle(GRACE)
             self._embedded.stop()
             for thread in (self._sweep, self._heartbeat, self._watchdog, self._hands.feed):
                 thread.end()
-            self._sweep.join(2)
+            if self._sweep.is_alive():
+                self._sweep.join(2)
             self._release()
         finally:
             logging.getLogger("aqm").removeHandler(self._log)
@@ -135,7 +148,7 @@ class Worker:
     def stop(self) -> None:
         """End this process's CLIs and put their turns back unburnt; nothing new is started."""
         self._stopped = True
-        self._hands.running.close(DRAIN)
+        self._running.close(DRAIN)
         self._notify()
 
     def _over(self) -> bool:
@@ -155,8 +168,8 @@ class Worker:
                 self._tell_missing(name)
 
     def _tell(self, events: Sequence[Event]) -> None:
-        """In the order of their numbers: a turn that this process rang may be told of by another thread before
-        the closing that rang it, and then what lies between is read."""
+        """In the order of their numbers: a turn that this process rang may be told of by another thread
+        before the closing that rang it, and then what lies between is read."""
         with self._telling:
             for event in events:
                 if event.seq > self._told.setdefault(event.task, 0) + 1:
@@ -185,7 +198,7 @@ class Worker:
 
     def _fail(self, error: AqmError) -> None:
         self._fault = self._fault or error
-        self._hands.running.close(DRAIN)
+        self._running.close(DRAIN)
         self._notify()
 
     def _notify(self) -> None:

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aqm.errors import RefusedError
 from aqm.service.project import Project
 
 if TYPE_CHECKING:
     from aqm.storage.database import Database
 
-__all__ = ["Store", "database_url", "open_store"]
+__all__ = ["Store", "database_url", "open_store", "refuse_team"]
 
 LOCAL = "local"  # the name of the one project in a laptop's database
 
@@ -25,6 +26,15 @@ class Store:
     database: Database
     project_id: int
     embedded: bool
+
+
+def refuse_team(store: Store) -> None:
+    """A team's tasks are run by its workers; a process that takes them over would keep them from those."""
+    if not store.embedded:
+        raise RefusedError(
+            "this project's tasks are in the team's database (database_url), and its workers run them.",
+            cure="Unset AQM_DATABASE_URL to work here, or start a worker: python -m workers RUNTIME",
+        )
 
 
 def database_url(project: Project) -> str:

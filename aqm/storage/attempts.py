@@ -113,6 +113,10 @@ _END = Statement(
 )
 _LATE = (
     update(attempts)
-    .where(attempts.c.id == bindparam("attempt"), attempts.c.input_tokens.is_(None))
+    .where(
+        attempts.c.id == bindparam("attempt"),
+        attempts.c.input_tokens.is_(None),
+        attempts.c.cost_usd.is_(None),
+    )
     .values(finished_at=func.coalesce(attempts.c.finished_at, bindparam("at")), **_USAGE)
 )

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, String, bindparam, func, insert, select, update
 
 from aqm.flow.state import AttemptStatus, StageStatus, TaskStatus, TurnKind, TurnStatus
 from aqm.flow.task import Turn
@@ -258,7 +258,7 @@ _REQUEUE = Statement(
         failures=turns.c.failures + bindparam("f"),
         losses=turns.c.losses + bindparam("l"),
         holds=turns.c.holds + bindparam("h"),
-        strategy=bindparam("s"),
+        strategy=func.coalesce(bindparam("s", type_=String), turns.c.strategy),
     )
 )
 _OF_STAGE = turns.alias("of_stage")

@@ -19,9 +19,28 @@ from sqlalchemy.pool import QueuePool
 
 from aqm.errors import StoreError
 
-__all__ = ["Connection", "Database", "DatabaseError", "explained", "now", "store_error"]
+__all__ = [
+    "Connection",
+    "Database",
+    "DatabaseError",
+    "OperationalError",
+    "explained",
+    "now",
+    "store_error",
+]
 
 BUSY_MS = 30_000
+# A server that does not answer must end a call before a lease ends. connect_timeout and the keepalives are in
+# seconds, the others in milliseconds.
+_POSTGRES = {
+    "connect_timeout": 5,
+    "application_name": "aqm",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "options": "-c lock_timeout=10000 -c statement_timeout=20000",
+}
 PAGE_SIZE = 1024  # a small page keeps what a transaction writes close to what it changed
 
 
@@ -111,7 +130,7 @@ def _server_engine(url: str, size: int) -> Engine:
         max_overflow=0,
         pool_pre_ping=False,
         pool_recycle=1800,
-        connect_args={"connect_timeout": 10, "application_name": "aqm"},
+        connect_args=_POSTGRES,
         isolation_level="READ COMMITTED",
     )
 

@@ -65,6 +65,7 @@ def expired(connection: Connection, owner: str | None, most: int = 500) -> list[
             (turns.c.lease_until < bindparam("now")) | turns.c.lease_until.is_(None),
             tasks.c.owner == owner if owner else tasks.c.owner.is_(None),
         )
+        .order_by(turns.c.lease_until)
         .limit(most)
     )
     rows = connection.execute(query, {"now": now(connection)})

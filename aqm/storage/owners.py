@@ -40,12 +40,13 @@ def working(connection: Connection, owner: str) -> bool:
 def orphans(connection: Connection, project: int, most: int = 1000) -> list[tuple[str, str | None]]:
     """Tasks that could go on, oldest first, each with its owner: for the hint that some wait for a worker."""
     query = (
-        select(tasks.c.id, tasks.c.owner)
+        select(tasks.c.id, tasks.c.owner, tasks.c.created_at)
         .where(tasks.c.project_id == project, tasks.c.status.in_([*_WORKING, TaskStatus.STALLED.value]))
-        .order_by(tasks.c.created_at)
         .limit(most)
     )
-    return [(row.id, row.owner) for row in connection.execute(query)]
+    # sorted here: an order in the query would have it walk through all that has ended
+    rows = sorted(connection.execute(query), key=lambda row: row.created_at)
+    return [(row.id, row.owner) for row in rows]
 
 
 def last_sign(connection: Connection, task: str) -> float:

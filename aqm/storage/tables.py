@@ -46,6 +46,7 @@ metadata = MetaData(
 )
 
 HASH = String(64)
+TASK_ID = String(16).with_variant(String(16, collation="C"), "postgresql")  # prefixes are ranges of bytes
 
 
 def _blob(column: str) -> ForeignKeyConstraint:
@@ -75,18 +76,18 @@ blobs = Table(
 tasks = Table(
     "tasks",
     metadata,
-    Column("id", String(16), primary_key=True),
+    Column("id", TASK_ID, primary_key=True),
     Column("project_id", ForeignKey("projects.id"), nullable=False),
     Column("run", Integer, nullable=False, server_default="1"),  # raised by each restart
     Column("status", String(24), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("description", String(200), nullable=False),
-    Column("pipeline", String(200), nullable=False),
+    Column("pipeline", Text, nullable=False),
     Column("parent", ForeignKey("tasks.id")),
     Column("input", HASH, nullable=False),
     Column("frozen", HASH, nullable=False),  # the resolved pipeline
     Column("policy", HASH, nullable=False),  # the limits and defaults it was submitted under
-    Column("owner", String(200)),  # the embedded process that alone rings, claims and sweeps it
+    Column("owner", Text),  # the embedded process that alone rings, claims and sweeps it
     Column("stages", Integer, nullable=False, server_default="0"),  # opened, over all runs
     Column("run_stages", Integer, nullable=False, server_default="0"),  # opened in this run
     Column("live_branches", Integer, nullable=False, server_default="0"),
@@ -120,8 +121,8 @@ stages = Table(
     Column("project_id", Integer, nullable=False),
     Column("number", Integer, nullable=False),
     Column("run", Integer, nullable=False),
-    Column("agent", String(200), nullable=False),
-    Column("branch", String(200), nullable=False, server_default=""),  # "" is the trunk
+    Column("agent", Text, nullable=False),
+    Column("branch", Text, nullable=False, server_default=""),  # "" is the trunk
     Column("opener", ForeignKey("stages.id")),  # the stage before it in its branch
     Column("visit", Integer, nullable=False),  # how often the task has come to this agent in this branch
     Column("status", String(16), nullable=False),
@@ -148,9 +149,9 @@ turns = Table(
     Column("number", Integer, nullable=False),  # within the stage, from 1
     Column("kind", String(16), nullable=False),
     Column("repairs", Integer, nullable=False, server_default="0"),  # 1: it repairs the turn before it
-    Column("agent", String(200), nullable=False),
-    Column("runtime", String(64), nullable=False),
-    Column("model", String(200)),
+    Column("agent", Text, nullable=False),
+    Column("runtime", Text, nullable=False),
+    Column("model", Text),
     Column("status", String(16), nullable=False),
     Column("priority", Integer, nullable=False),
     Column("attempt", String(32)),  # the fence: the running attempt's id
@@ -179,7 +180,7 @@ attempts = Table(
     Column("project_id", Integer, nullable=False),
     Column("number", Integer, nullable=False),
     Column("status", String(16), nullable=False),
-    Column("worker", String(200), nullable=False),
+    Column("worker", Text, nullable=False),
     Column("started_at", Double, nullable=False),
     Column("finished_at", Double),
     Column("failure", String(32)),
@@ -188,12 +189,12 @@ attempts = Table(
     Column("answer", HASH),  # the answer, or what a failed attempt had said
     Column("prompt_hash", HASH),
     Column("prompt_parts", Text),  # JSON: the ids the prompt was made of
-    Column("conversation", String(200)),
+    Column("conversation", Text),
     Column("denied", Text),  # JSON list of tools
-    Column("input_tokens", Integer),
-    Column("cached_tokens", Integer),
-    Column("output_tokens", Integer),
-    Column("reasoning_tokens", Integer),
+    Column("input_tokens", BigInteger),
+    Column("cached_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("reasoning_tokens", BigInteger),
     Column("cost_usd", Double),
     UniqueConstraint("turn_id", "number"),
     _blob("answer"),
@@ -208,7 +209,7 @@ events = Table(
     Column("at", Double, nullable=False),
     Column("kind", String(32), nullable=False),
     Column("stage", Integer),
-    Column("agent", String(200), nullable=False, server_default=""),
+    Column("agent", Text, nullable=False, server_default=""),
     Column("data", Text, nullable=False, server_default="{}"),
     sqlite_with_rowid=False,
 )
@@ -218,8 +219,8 @@ counters = Table(
     "counters",
     metadata,
     Column("task_id", ForeignKey("tasks.id"), primary_key=True),
-    Column("branch", String(200), primary_key=True),
-    Column("agent", String(200), primary_key=True),
+    Column("branch", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
     Column("visits", Integer, nullable=False, server_default="0"),
     Column("rejections", Integer, nullable=False, server_default="0"),  # since the last approval
     sqlite_with_rowid=False,

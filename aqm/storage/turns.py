@@ -54,6 +54,12 @@ def open_turn(connection: Connection, task: LockedTask, new: NewTurn) -> int:
 def drop_live(connection: Connection, task: str, at: float) -> None:
     """Take back every turn of a task that has not ended, and fence its attempts."""
     live = (TurnStatus.PENDING.value, TurnStatus.QUEUED.value, TurnStatus.RUNNING.value)
+    connection.execute(  # in the order in which heartbeats lock them
+        select(turns.c.id)
+        .where(turns.c.stage_id.in_(stages_of(task)), turns.c.status.in_(live))
+        .order_by(turns.c.id)
+        .with_for_update()
+    )
     ours = select(turns.c.id).where(turns.c.stage_id.in_(stages_of(task)))
     connection.execute(
         update(attempts)

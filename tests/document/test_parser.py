@@ -151,6 +151,8 @@ def test_the_bounds_are_where_they_are_said_to_be() -> None:
     parse("[" + "a," * (MOST_VALUES - 1) + "]")
     assert "more than 20000 values" in fault("[" + "a," * MOST_VALUES + "]").message
     parse("a: " + "x" * (MOST_BYTES - 3))
+    parse(f"a: &x {'x' * 100_000}\nb: [{'*x, ' * 30}]")
+    assert "counting aliases and long texts" in fault(f"a: &x {'x' * 100_000}\nb: [{'*x, ' * 45}]").message
     assert "larger than 256 KB" in fault("a: " + "x" * (MOST_BYTES - 2)).message
     assert "larger than 256 KB" in fault("a: " + "ü" * (MOST_BYTES // 2)).message
 

@@ -46,6 +46,7 @@ YAML_BOMBS = {
     "doubled aliases": DOUBLED,
     "doubled merges": MERGED,
     "many aliases": "a: &a x\nb: [" + "*a, " * 60_000 + "]",
+    "a long text repeated": f"a: &a {'x' * 200_000}\nb: [{'*a, ' * 50}]\n",
     "itself": "a: &a [*a, *a]",
     "itself merged": "a: &a\n  <<: *a\n  b: *a\n",
     "many anchors": "".join(f"- &a{n} x\n" for n in range(20_000)),
@@ -94,6 +95,12 @@ DEFINITION_BOMBS = {
     + "]}]",
     "a long key": f"agents: [{AGENT[:-1]}, {'k' * 100_000}: 1}}]",
     "a long name": f"agents: [{AGENT[:-1]}, handoffs: [{{to: {'k' * 100_000}}}]}}]",
+    "a long text taken over": "agents:\n"
+    f"- {{id: base, abstract: true, runtime: claude, system_prompt: {'x' * 90_000}}}\n"
+    + "".join(f"- {{id: a{n}, extends: base}}\n" for n in range(4_000)),
+    "a long param taken over": f"params: {{x: {'y' * 90_000}}}\nagents:\n"
+    "- {id: base, abstract: true, runtime: claude, system_prompt: 'a ${{ params.x }}'}\n"
+    + "".join(f"- {{id: a{n}, extends: base}}\n" for n in range(4_000)),
     "a deep output": f"agents: [{AGENT[:-1]}, output: {{a: {nested('{items: ', '}', 16)}}}}}]",
     "a wide output": f"agents: [{AGENT[:-1]}, output: "
     f"{{{', '.join(f'k{n}: {{type: strin}}' for n in range(4_000))}}}}}]",
