@@ -15,6 +15,7 @@ help: ## say what there is
 
 demo: $(RUN) ## a team of agents at work, with nothing installed (RUNTIME=claude: with the real CLI)
 	@$(BIN)/aqm demo --runtime "$(RUNTIME)"
+	@echo 'aqm itself is here:           export PATH="$(CURDIR)/$(BIN):$$PATH"'
 
 test: .venv/.dev ## the tests (ARGS="-k gate" for some of them)
 	$(BIN)/pytest $(ARGS)

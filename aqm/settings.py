@@ -141,8 +141,13 @@ class Settings(Spec):
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             text = ""
-        except (OSError, UnicodeError) as error:
-            raise SettingsError(f"{path} cannot be read.", cure="Make it a UTF-8 text file.") from error
+        except UnicodeError as error:
+            raise SettingsError(f"{path} is no UTF-8 text.", cure="Save it as UTF-8.") from error
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise SettingsError(
+                f"{path} cannot be read: {why}.", cure="Make it a file that you may read."
+            ) from error
         return cls.from_text(text, environ, file=f"{folder.name}/{FILE}")
 
     @classmethod

@@ -238,7 +238,7 @@ def test_settings_of_a_folder(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=rf"{tmp_path.name}/config.yaml:1:8 slots"):
         Settings.load(tmp_path, {})
     (tmp_path / "config.yaml").write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(SettingsError, match="cannot be read"):
+    with pytest.raises(SettingsError, match="no UTF-8 text"):
         Settings.load(tmp_path, {})
 
 

@@ -186,7 +186,8 @@ def _tell_verdict(closing: Closing, verdict: Verdict | None) -> None:
 
 
 def _seconds(closing: Closing) -> float:
-    return round(max(closing.task.at - closing.running.stage_started_at, 0.0), 3)
+    """What its attempts took, not how long it waited between them."""
+    return round(closing.running.worked + max(closing.task.at - closing.running.started_at, 0.0), 3)
 
 
 def open_stage(

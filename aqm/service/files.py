@@ -15,6 +15,12 @@ from aqm.storage import blobs, lists
 __all__ = ["task_folder", "write_context"]
 
 
+# What agents say may hold escapes; who prints the file must not run them.
+_CONTROLS = {
+    code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
+}
+
+
 def task_folder(store: Store, task: str) -> Path:
     return store.project.folder / "tasks" / task
 
@@ -28,7 +34,7 @@ def write_context(store: Store, task: str) -> None:
         text = blobs.read(connection, row.project, row.input)
         place = Place(row.project, task, "", row.stages + 1, row.stages + 1)
         past = context("shared", 0, whole_past(connection, place), "")
-    whole = f"# {task} · {row.status}\n\n{text.strip()}\n\n{past}\n"
+    whole = f"# {task} · {row.status}\n\n{text.strip()}\n\n{past}\n".translate(_CONTROLS)
     with suppress(OSError):
         _replace(task_folder(store, task) / "context.md", whole)
 

@@ -7,7 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from aqm.engine.identity import life
 from aqm.engine.live import tail
+from aqm.errors import ConflictError
 from aqm.flow.state import AttemptStatus
 from aqm.service.project import Project
 from aqm.service.store import open_store
@@ -50,7 +52,13 @@ def follow(
             rests = row is None or row.status.ended or row.status.waits
             if (rests and not news) or stop.is_set():
                 return
+            if row is not None and not news and store.embedded and _abandoned(row.owner):
+                raise ConflictError(f"nobody runs {task} now.", cure=f"Go on with it: aqm resume {task}")
             time.sleep(every)
+
+
+def _abandoned(owner: str | None) -> bool:
+    return owner is None or life(owner) == "dead"
 
 
 @dataclass(slots=True)

@@ -30,8 +30,10 @@ def resolve(store: Store, ref: str) -> str:
     from aqm.storage import lists, tasks
 
     wanted = ref.strip().upper()
+    if not wanted.strip("T-"):
+        raise UsageError("a task's id is missing.", cure="aqm list shows them; a unique beginning will do.")
     if not wanted.startswith("T-"):
-        wanted = "T-" if wanted == "T" else f"T-{wanted}"
+        wanted = f"T-{wanted}"
     with store.database.reading() as connection:
         found = tasks.find_ids(connection, store.project_id, wanted)
         if len(found) == 1 or wanted in found:

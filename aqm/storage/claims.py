@@ -69,7 +69,7 @@ class Running:
     input: str
     output: str | None
     started_at: float
-    stage_started_at: float
+    worked: float  # seconds of the stage's ended attempts
 
 
 def claim(connection: Connection, task: LockedTask, turn: int, worker: str, lease: float) -> Claim | None:
@@ -149,7 +149,7 @@ def running(connection: Connection, turn: int, attempt: str) -> Running | None:
         input=row.input,
         output=row.output,
         started_at=row.started_at,
-        stage_started_at=row.stage_started_at,
+        worked=row.worked,
     )
 
 
@@ -262,8 +262,8 @@ _REQUEUE = Statement(
     )
 )
 _OF_STAGE = turns.alias("of_stage")
-_FIRST = (  # when the stage's first attempt began: a stage has few
-    select(func.min(attempts.c.started_at))
+_WORKED = (  # what the attempts of the stage took before this one: it has few
+    select(func.coalesce(func.sum(attempts.c.finished_at - attempts.c.started_at), 0.0))
     .join(_OF_STAGE, _OF_STAGE.c.id == attempts.c.turn_id)
     .where(_OF_STAGE.c.stage_id == turns.c.stage_id)
     .correlate(turns)
@@ -289,7 +289,7 @@ _RUNNING = Statement(
         stages.c.visit,
         stages.c.input,
         stages.c.output,
-        _FIRST.label("stage_started_at"),
+        _WORKED.label("worked"),
         counters.c.rejections,
         attempts.c.started_at,
     )

@@ -10,14 +10,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from aqm.errors import StoreError
+from aqm.errors import SettingsError, StoreError
 
 __all__ = [
     "Connection",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 BUSY_MS = 30_000
+_URLS = "It looks like postgresql+psycopg://user:password@host/database, or sqlite:////path/to/file."
 # A server that does not answer must end a call before a lease ends. connect_timeout and the keepalives are in
 # seconds, the others in milliseconds.
 _POSTGRES = {
@@ -48,15 +50,15 @@ class Database:
     """An open store. Threads may share it."""
 
     def __init__(self, url: str, *, pool_size: int = 20) -> None:
-        self.url = make_url(url)
+        self.url = _known(url)
         self.sqlite = self.url.get_backend_name() == "sqlite"
         self._lock = threading.Lock()
         if self.sqlite:
-            self._writer = _sqlite_engine(url, 1, "FULL")
-            self._claimer = _sqlite_engine(url, 1, "NORMAL")
-            self._reader = _sqlite_engine(url, pool_size, None)
+            self._writer = _sqlite_engine(self.url, 1, "FULL")
+            self._claimer = _sqlite_engine(self.url, 1, "NORMAL")
+            self._reader = _sqlite_engine(self.url, pool_size, None)
         else:
-            self._writer = _server_engine(url, pool_size)
+            self._writer = _server_engine(self.url, pool_size)
             self._claimer = self._writer
             self._reader = self._writer.execution_options(postgresql_readonly=True)
 
@@ -83,6 +85,23 @@ class Database:
             engine.dispose()
 
 
+def _known(url: str) -> URL:
+    """SQLite or PostgreSQL; whatever else was given is named, without its password."""
+    try:
+        found = make_url(url)
+    except ArgumentError:
+        raise SettingsError("database_url is no database URL.", cure=_URLS) from None
+    if found.get_backend_name() == "sqlite":
+        return found
+    if found.drivername in ("postgresql", "postgres"):
+        found = found.set(drivername="postgresql+psycopg")
+    if found.drivername != "postgresql+psycopg":
+        raise SettingsError(f"database_url names {found.drivername!r}, which is not supported.", cure=_URLS)
+    if find_spec("psycopg") is None:
+        raise SettingsError("database_url needs psycopg.", cure="pip install 'aqm[postgres]'")
+    return found
+
+
 def now(connection: Connection) -> float:
     """The database's clock, in seconds since the epoch. SQLite's is this host's."""
     if connection.dialect.name == "sqlite":
@@ -91,7 +110,7 @@ def now(connection: Connection) -> float:
     return float(value)
 
 
-def _sqlite_engine(url: str, size: int, synchronous: str | None) -> Engine:
+def _sqlite_engine(url: URL, size: int, synchronous: str | None) -> Engine:
     """With `synchronous` its connections write; without, they cannot."""
     engine = create_engine(
         url,
@@ -123,7 +142,7 @@ def _sqlite_engine(url: str, size: int, synchronous: str | None) -> Engine:
     return engine
 
 
-def _server_engine(url: str, size: int) -> Engine:
+def _server_engine(url: URL, size: int) -> Engine:
     return create_engine(
         url,
         pool_size=size,

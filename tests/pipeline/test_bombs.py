@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 from aqm.errors import PipelineError
 from aqm.pipeline.resolve import load
 from aqm.pipeline.templates import TemplateError, render
+from tests.memory import own_peak
 from tests.pipeline.documents import MAIN, faults_of, load_text, reader
 
 SECONDS = 3.0
@@ -262,5 +262,4 @@ def main() -> None:
             render(source, {"input": "a" * 1_000_000, "data": {f"k{n}": n for n in range(1_000)}})
         except TemplateError:
             bombs += 1
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"bombs": bombs, "megabytes": peak}))
+    print(json.dumps({"bombs": bombs, "megabytes": own_peak()}))
