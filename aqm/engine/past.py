@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aqm.flow.context import Need, Past, context, need
+from aqm.flow.context import MAX_HEADLINES, Need, Past, context, need
 from aqm.flow.gate import Verdict
 from aqm.pipeline.spec import Agent, ContextStrategy
 from aqm.storage import blobs, history
 from aqm.storage.database import Connection
 from aqm.storage.history import PastStage
 
-__all__ = ["Place", "shown_to", "whole_past"]
+__all__ = ["Place", "recent_past", "shown_to", "whole_past"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,15 @@ def whole_past(connection: Connection, place: Place) -> list[Past]:
     """All stages of all branches, each in full: for a person who asks."""
     stages = history.stages_before(connection, place.task, None, place.number, None)
     return _with_texts(connection, place, stages, {stage.number for stage in stages})
+
+
+def recent_past(connection: Connection, place: Place, window: int) -> tuple[list[Past], int]:
+    """The newest stages of all branches, `window` of them in full and 100 before those by headline; and how
+    many there were."""
+    most = window + MAX_HEADLINES
+    stages = history.stages_before(connection, place.task, None, place.number, most)
+    full = {stage.number for stage in stages[-window:]}
+    return _with_texts(connection, place, stages, full), place.number - 1
 
 
 def _read(

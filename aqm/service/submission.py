@@ -11,7 +11,7 @@ from aqm.flow.event import EventKind
 from aqm.flow.state import Priority
 from aqm.service.pipelines import load_pipeline
 from aqm.service.project import Project
-from aqm.service.store import Store, open_store
+from aqm.service.store import Store, open_store, refuse_team
 from aqm.service.tasks import summary_of
 from aqm.service.views import TaskSummary
 
@@ -51,7 +51,9 @@ def submit(
         raise PipelineError(faults)
     start = _start(resolved, agent)
     with open_store(project) as store:
-        owner = identity() if own and store.embedded else None
+        if own:
+            refuse_team(store)
+        owner = identity() if own else None
         task = _store_task(store, text, name, resolved, start, priority, owner)
         return summary_of(store, task)
 

@@ -12,6 +12,10 @@ from aqm.storage.tables import stages
 __all__ = ["PastStage", "ancestors", "count_before", "stages_before"]
 
 
+_STATUS = {status.value: status for status in StageStatus}
+_TRUTH = {None: None, 0: False, 1: True}
+
+
 @dataclass(frozen=True, slots=True)
 class PastStage:
     """`output` is a blob's hash."""
@@ -57,16 +61,8 @@ def stages_before(
     if most is not None:
         query = query.limit(most)
     rows = [
-        PastStage(
-            number=row.number,
-            agent=row.agent,
-            status=StageStatus(row.status),
-            headline=row.headline,
-            output=row.output,
-            approved=None if row.approved is None else bool(row.approved),
-            reason=row.reason or "",
-        )
-        for row in connection.execute(query)
+        PastStage(number, agent_id, _STATUS[status], headline, output, _TRUTH[approved], reason or "")
+        for number, agent_id, status, headline, output, approved, reason in connection.execute(query)
     ]
     return rows[::-1]
 

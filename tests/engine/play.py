@@ -74,7 +74,7 @@ class Stage:
         return Worker(**{**keys, **changes})
 
     def begin(self, text: str = "the task", **keys: Any) -> str:
-        self.task = submit(self.project, text, own=True, **keys).id
+        self.task = submit(self.project, text, own="AQM_DATABASE_URL" not in self.environ, **keys).id
         return self.task
 
     def due(self, worker: Worker, at: float | None = None) -> None:

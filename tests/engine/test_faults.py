@@ -17,6 +17,8 @@ from aqm.flow.event import Event, EventKind
 from aqm.flow.state import TaskStatus
 from aqm.service.owning import adopt
 from aqm.service.store import open_store
+from aqm.service.submission import submit
+from aqm.service.tasks import task_page
 from aqm.storage import tables
 from tests.engine.conftest import SetStage
 from tests.engine.play import agent
@@ -160,6 +162,16 @@ def test_a_team_s_task_is_not_taken_over_by_a_laptop(stage: SetStage):
             adopt(play.project, None)
     else:
         assert adopt(play.project, None) == (play.task,)
+
+
+def test_a_laptop_does_not_submit_a_task_to_a_team_that_it_means_to_run_itself(stage: SetStage):
+    play = stage([agent("a")], {})
+    if "AQM_DATABASE_URL" in play.environ:
+        with pytest.raises(RefusedError, match="workers run them"):
+            submit(play.project, "go", own=True)
+        assert task_page(play.project).tasks == ()
+    else:
+        assert submit(play.project, "go", own=True)
 
 
 def test_a_fenced_turn_s_text_is_not_accepted(stage: SetStage):
