@@ -106,6 +106,8 @@ def end_dead_attempts(worker: Worker, task: str) -> None:
     for holder in found:
         if life(holder.worker) == "dead":
             _end_lost(worker, holder.turn, holder.attempt)
+            if worker.live_folder is not None:  # it could not clear that away itself
+                (worker.live_folder / holder.attempt).unlink(missing_ok=True)
 
 
 def _end_lost(worker: Worker, turn: int, attempt: str) -> None:
