@@ -24,7 +24,7 @@ def refusals(pipeline: Pipeline, settings: Settings, start: str | None) -> Itera
     """Agents that the settings do not let run, each with the first reason."""
     from aqm.runtimes.consent import consent
 
-    used = reachable(pipeline) if start is None else pipeline.ids
+    used = reachable(pipeline) if start is None else _reachable_from(pipeline, start)
     for agent in pipeline.agents:
         if agent.id not in used or not isinstance(agent, Agent):
             continue
@@ -38,6 +38,12 @@ def refusals(pipeline: Pipeline, settings: Settings, start: str | None) -> Itera
         )
         if refusal:
             yield agent.id, refusal
+
+
+def _reachable_from(pipeline: Pipeline, start: str) -> frozenset[str]:
+    """As if the file began with that agent."""
+    begun = pipeline.model_copy(update={"own": (start,), "entry_point": "first"})
+    return reachable(begun) | {start}
 
 
 def consented(doorway: Doorway, project: Project, pipeline: Pipeline, start: str | None) -> Project:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import click
 
 from aqm.cli.doorway import Doorway
-from aqm.cli.terminal import quiet_streams
+from aqm.cli.terminal import Screen, quiet_streams
 
 __all__ = ["CANCELLED", "DONE", "FAILED", "INTERRUPTED", "USAGE", "WAITS", "exit_code"]
 
@@ -33,9 +35,29 @@ def exit_code(ask: Callable[[], object], doorway: Doorway) -> int:
         return INTERRUPTED
     except click.ClickException as error:
         return _misused(doorway, error)
+    except OSError as error:
+        return _unwritten(doorway, error) if _is_output_s(error) else _failed(doorway, error)
     except Exception as error:
         return _failed(doorway, error)
     return code if isinstance(code, int) else DONE
+
+
+def _is_output_s(error: OSError) -> bool:
+    """Whether it happened while printing: an OSError itself does not tell, and a new try may succeed."""
+    from traceback import walk_tb
+
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    return frame.f_code in (Screen.write.__code__, click.echo.__code__)
+
+
+def _unwritten(doorway: Doorway, error: OSError) -> int:
+    """A full disk behind `>`, or a terminal that is gone."""
+    doorway.err.line(("error:", "red"), f" cannot write to stdout: {error.strerror or error}")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError):
+        os.dup2(nowhere, sys.stdout.fileno())  # Python tries once more at its end, and would complain
+    os.close(nowhere)
+    return FAILED
 
 
 def _misused(doorway: Doorway, error: click.ClickException) -> int:

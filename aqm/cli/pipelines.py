@@ -61,7 +61,7 @@ def validate(doorway: Doorway, path: Path | None, pipeline: str | None, strict: 
         _verdicts_json(doorway, verdicts, passed)
     else:
         for verdict in verdicts:
-            _verdict_lines(doorway, verdict)
+            _verdict_lines(doorway, verdict, strict)
     return DONE if passed else FAILED
 
 
@@ -83,12 +83,15 @@ def _verdicts(doorway: Doorway, path: Path | None, pipeline: str | None) -> list
     return [validate_file(None, project, name, host) for name in names]
 
 
-def _verdict_lines(doorway: Doorway, verdict: Validation) -> None:
+def _verdict_lines(doorway: Doorway, verdict: Validation, strict: bool) -> None:
     for fault in verdict.faults:
         style = "red" if fault.severity == "error" else "yellow"
         doorway.out.line((f"{fault.severity}: ", style), str(fault))
     if not verdict.faults:
         doorway.out.line(("ok: ", "green"), verdict.file)
+    elif verdict.valid and strict:
+        why = f"{_count(verdict.faults)}, and with --strict warnings are errors"
+        doorway.out.line(("not ok: ", "red"), f"{verdict.file} ({why})")
     elif verdict.valid:
         doorway.out.line(("ok: ", "green"), f"{verdict.file} ({_count(verdict.faults)})")
 

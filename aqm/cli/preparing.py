@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,14 @@ from aqm.cli.doorway import Doorway
 from aqm.errors import NotFoundError, PipelineError, did_you_mean
 
 if TYPE_CHECKING:
+    from aqm.errors import Fault
     from aqm.pipeline.resolve import Loaded
     from aqm.pipeline.spec import Param
     from aqm.service.project import Project
 
-__all__ = ["Wish", "checked"]
+__all__ = ["Wish", "checked", "checked_script"]
+
+_UNREACHED = "no task that starts at "  # how a warning begins that --agent makes pointless
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ def checked(doorway: Doorway, project: Project, wish: Wish) -> tuple[Wish, Loade
     from aqm.service.host import facts_of
     from aqm.service.pipelines import load_pipeline
 
-    host = facts_of(doorway.environ, wish.script or project.settings.script)
+    script = checked_script(project, wish.script)
+    host = facts_of(doorway.environ, script)
     loaded = load_pipeline(project, wish.pipeline, wish.params or {}, required=False, host=host)
     faults = unbuilt(loaded.pipeline)
     if faults:
@@ -50,14 +54,28 @@ def checked(doorway: Doorway, project: Project, wish: Wish) -> tuple[Wish, Loade
         raise NotFoundError(f"no agent {wish.agent!r} in this pipeline;", cure=cure)
     wish = replace(wish, params={**(wish.params or {}), **_answers(doorway, project, wish, loaded)})
     loaded = load_pipeline(project, wish.pipeline, wish.params or {}, host=host)
-    _warn(doorway, loaded)
+    _warn(doorway, [warning for warning in loaded.warnings if _matters(warning, wish)])
     return wish, loaded
 
 
-def _warn(doorway: Doorway, loaded: Loaded) -> None:
+def checked_script(project: Project, script: Path | None) -> Path | None:
+    """The script that is played here, this one or the settings'; SettingsError says what is wrong in it."""
+    from aqm.runtimes.script import load
+
+    script = script or project.settings.script
+    if script is not None:
+        load(script)
+    return script
+
+
+def _matters(warning: Fault, wish: Wish) -> bool:
+    return wish.agent is None or not warning.message.startswith(_UNREACHED)
+
+
+def _warn(doorway: Doorway, warnings: Sequence[Fault]) -> None:
     """Each warning once, though it may hold in several places."""
-    places = Counter((warning.message, warning.cure) for warning in loaded.warnings)
-    for warning in loaded.warnings:
+    places = Counter((warning.message, warning.cure) for warning in warnings)
+    for warning in warnings:
         more = places.pop((warning.message, warning.cure), 0) - 1
         if more >= 0:
             also = f" (and in {more} more places)" if more > 1 else " (and in one more place)" if more else ""

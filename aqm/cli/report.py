@@ -8,9 +8,9 @@ from typing import assert_never
 
 from aqm.cli.ending import CANCELLED, DONE, FAILED, WAITS
 from aqm.cli.figures import ago, clock, duration, spent
-from aqm.cli.terminal import Part, Screen, cut
+from aqm.cli.terminal import Part, Screen, brief, cut
 from aqm.flow.state import AttemptStatus, StageStatus, TaskStatus
-from aqm.service.views import AttemptView, StageView, TaskDetail, TaskSummary
+from aqm.service.views import AttemptView, StageView, TaskDetail, TaskError, TaskSummary
 
 __all__ = ["closing", "rest_code", "task_lines", "task_table"]
 
@@ -97,8 +97,8 @@ def task_lines(screen: Screen, detail: TaskDetail, hint: Hint) -> None:
 
 def _stage_lines(screen: Screen, stage: StageView) -> None:
     facts: list[str] = []
-    if stage.started_at is not None:
-        facts.append(duration((stage.finished_at or time.time()) - stage.started_at))
+    if stage.attempts:
+        facts.append(duration(sum(_seconds(attempt) for attempt in stage.attempts)))
     facts += spent(stage.usage)
     branch = f" [{stage.branch}]" if stage.branch else ""
     head: list[Part] = [f"  {stage.number}  ", (stage.agent, "bold"), branch, "  "]
@@ -110,6 +110,13 @@ def _stage_lines(screen: Screen, stage: StageView) -> None:
         screen.line(*line)
 
 
+def _seconds(attempt: AttemptView) -> float:
+    """How long an attempt took, so far while it runs; the time between attempts is nobody's work."""
+    running = attempt.status is AttemptStatus.RUNNING
+    until = attempt.finished_at or (time.time() if running else attempt.started_at)
+    return max(until - attempt.started_at, 0)
+
+
 def _troubles(stage: StageView) -> Iterator[tuple[Part, ...]]:
     """What a reader asks about after the status: the verdict, attempts that failed, the error."""
     if stage.gate == "approved":
@@ -117,33 +124,44 @@ def _troubles(stage: StageView) -> Iterator[tuple[Part, ...]]:
     elif stage.gate:
         yield ((f"     ✗ {stage.gate}", "red"), _because(stage.gate_reason))
     for attempt in stage.attempts:
-        if attempt.status not in (AttemptStatus.ANSWERED, AttemptStatus.RUNNING):
+        if _went_wrong(attempt, stage):
             yield (("     ↻ ", "yellow"), _attempt(attempt))
         if attempt.denied:
             yield ((f"     ! tools refused: {', '.join(attempt.denied)}", "yellow"),)
     if stage.error:
-        yield ((f"     ✗ {stage.error.kind}", "red"), _because(stage.error.message))
+        yield ((f"     ✗ {stage.error.kind}", "red"), _reason(stage.error))
+
+
+def _went_wrong(attempt: AttemptView, stage: StageView) -> bool:
+    """What was taken back from a stage that was dropped came to its end as it was meant to."""
+    taken_back = attempt.status is AttemptStatus.FENCED and stage.status is StageStatus.DROPPED
+    return not taken_back and attempt.status not in (AttemptStatus.ANSWERED, AttemptStatus.RUNNING)
 
 
 def _attempt(attempt: AttemptView) -> str:
     head = f"attempt {attempt.number} ({attempt.kind}, {attempt.runtime}): "
     if attempt.status is AttemptStatus.LOST and attempt.message:
-        return head + cut(attempt.message, 300)  # its class says no more than that it was stopped
+        return head + brief(attempt.message, 300)  # its class says no more than that it was stopped
     return head + (attempt.failure or str(attempt.status)) + _because(attempt.message)
 
 
 def _because(text: str) -> str:
-    return f" — {cut(text, 300)}" if text else ""
+    return f" — {brief(text, 300)}" if text else ""
+
+
+def _reason(error: TaskError) -> str:
+    """A message that says no more than the error's class is left out."""
+    return _because(error.message) if error.message != error.kind else ""
 
 
 def _error_lines(screen: Screen, detail: TaskDetail) -> None:
     error = detail.task.error
     if error:
-        screen.line(("error: ", "red"), f"{error.kind}{_because(error.message)}")
+        screen.line(("error: ", "red"), f"{error.kind}{_reason(error)}")
         if error.cure:
-            screen.line(f"cure:  {cut(error.cure, 300)}")
+            screen.line(f"cure:  {brief(error.cure, 300)}")
     elif detail.waits_for:
-        screen.line(("waits: ", "yellow"), cut(detail.waits_for, 300))
+        screen.line(("waits: ", "yellow"), brief(detail.waits_for, 300))
 
 
 # The end of a run ------------------------------------------------------------------------------
@@ -153,11 +171,18 @@ def closing(screen: Screen, detail: TaskDetail, hint: Hint | None) -> None:
     """One line for the task, why it did not go well if it did not, and what to type next."""
     task = detail.task
     facts = [f"{task.stages} {'stage' if task.stages == 1 else 'stages'}"]
-    facts += [duration(task.updated_at - task.created_at), *spent(task.usage)]
+    facts += [_when(task), *spent(task.usage)]
     screen.line((task.id, "bold"), " ", _status(task), (f" · {' · '.join(facts)}", "dim"))
     _error_lines(screen, detail)
     if hint:
         _next_line(screen, [f"aqm status {task.id}", *_next(task)], hint)
+
+
+def _when(task: TaskSummary) -> str:
+    """How long it took. One that goes on may have lain about for days: only its beginning is sure."""
+    if task.status.ended:
+        return duration(task.updated_at - task.created_at)
+    return f"began {ago(task.created_at, time.time())}"
 
 
 def _next_line(screen: Screen, commands: Sequence[str], hint: Hint) -> None:

@@ -171,7 +171,7 @@ def played(
 ) -> tuple[str, bool]:
     """Submit the task and work on it here until it rests; its id, and whether a signal ended that."""
     from aqm.cli.interrupt import Interrupts
-    from aqm.cli.watching import watched
+    from aqm.cli.watching import say_resumable, watched
     from aqm.service.host import host_of
     from aqm.service.submission import submit
     from aqm.service.tasks import open_tasks
@@ -188,8 +188,12 @@ def played(
             priority=priority,
             own=True,
         )
-        screen.line((task.id, "bold"), f"  {task.description}")
-        _say_script(screen, host)
+        try:
+            screen.line((task.id, "bold"), f"  {task.description}")
+            _say_script(screen, host)
+        except OSError:
+            say_resumable(doorway, [task], host.script)
+            raise
         if waiting:
             older = "1 older task waits" if waiting == 1 else f"{waiting} older tasks wait"
             doorway.err.line((f"{older} for a worker: {doorway.hint('aqm resume')}", "yellow"))
@@ -215,13 +219,14 @@ def resume(doorway: Doorway, id: str | None, script: Path | None, as_json: bool)
     Ends when they are done, or wait for something else. Ctrl-C leaves them as `aqm run` does.
     """
     from aqm.cli.interrupt import Interrupts
+    from aqm.cli.preparing import checked_script
     from aqm.cli.watching import finished, watched
     from aqm.service.host import host_of
     from aqm.service.owning import adopt
     from aqm.service.tasks import task_detail
 
     project = doorway.project()
-    host = host_of(doorway.environ, project.settings, script)
+    host = host_of(doorway.environ, project.settings, checked_script(project, script))
     screen = _progress(doorway, as_json)
     with Interrupts() as interrupts:
         tasks = adopt(project, id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from shlex import quote
+
 import click
 
 from aqm.cli.command import command, json_option
@@ -11,6 +14,7 @@ from aqm.flow.state import TaskStatus
 __all__ = ["cancel", "listing", "status"]
 
 _FIRST = 'aqm run "Add JWT authentication"'
+_LIMIT = 20  # tasks of a page
 _RECENT = 10  # tasks that `status` shows without an id
 
 
@@ -76,7 +80,7 @@ def _waiting(number: int) -> str:
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
-    default=20,
+    default=_LIMIT,
     show_default=True,
     metavar="N",
     help="At most so many.",
@@ -114,7 +118,15 @@ def listing(
 
     task_table(doorway.out, page.tasks)
     if page.next:
-        doorway.out.line((f"more:  {doorway.hint(f'aqm list --after {page.next}')}", "dim"))
+        asked = {"--filter": filter_, "--pipeline": pipeline, "--search": search}
+        asked["--limit"] = str(limit) if limit != _LIMIT else None
+        more = doorway.hint(f"aqm list{_repeated(asked)} --after {page.next}")
+        doorway.out.line((f"more:  {more}", "dim"))
+
+
+def _repeated(options: Mapping[str, str | None]) -> str:
+    """Options as they are to be typed again."""
+    return "".join(f" {name} {quote(value)}" for name, value in options.items() if value is not None)
 
 
 @command("cancel", "aqm cancel T-4F2A9C", 'aqm cancel T-4F -r "no longer needed"')

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aqm.cli.figures import duration
-from aqm.cli.terminal import Part, cut
+from aqm.cli.terminal import Part, brief
 from aqm.flow.event import Event, EventKind
 from aqm.flow.outcome import FAILURES, FailureClass
 from aqm.flow.state import TurnKind
@@ -34,7 +34,7 @@ def _nothing(_: Data) -> tuple[Part, ...]:
 
 
 def _short(data: Data, key: str) -> str:
-    return cut(str(data.get(key) or ""), _REASON)
+    return brief(str(data.get(key) or ""), _REASON)
 
 
 def _names(value: object) -> str:

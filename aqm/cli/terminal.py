@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TextIO
 
-__all__ = ["Part", "Screen", "cut", "decorated", "held_back", "quiet_streams", "safe"]
+__all__ = ["Part", "Screen", "brief", "cut", "decorated", "held_back", "quiet_streams", "safe"]
 
 # A part of a line: its text, or its text and style. The text is made safe when it is printed.
 Part = str | tuple[str, str]
@@ -56,6 +56,15 @@ def cut(text: str, width: int) -> str:
     """The first line of `text`, at most `width` characters."""
     line = " ".join(safe(text).split("\n", 1)[0].split())
     return line if len(line) <= width else line[: max(width - 1, 0)] + "…"
+
+
+def brief(text: str, width: int) -> str:
+    """All lines of a message as one, at most `width` characters: what follows a colon stands behind it."""
+    first, *more = [" ".join(line.split()) for line in safe(text).split("\n") if line.strip()] or [""]
+    if not more:
+        return cut(first.removesuffix(":"), width)
+    between = " " if first.endswith(":") else " · "
+    return cut(first + between + " · ".join(more), width)
 
 
 def decorated(stream: TextIO, environ: Mapping[str, str], color: bool) -> bool:

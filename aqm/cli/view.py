@@ -49,11 +49,12 @@ class View:
     verbose: bool = False
     many: bool = False
     only: int | None = None  # the one stage that is shown
-    unread: Callable[[], None] = lambda: None  # called once when nobody reads the screen any more
-    broken: bool = False
+    unread: Callable[[], None] = lambda: None  # called once when the screen takes no more
+    broken: OSError | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _stages: dict[Place, _Stage] = field(default_factory=dict)  # open ones
     _closed: set[Place] = field(default_factory=set)
+    _agents: dict[Place, str] = field(default_factory=dict)
     _voices: dict[str, _Voice] = field(default_factory=dict)
     _tools: dict[tuple[str, str], str] = field(default_factory=dict)
     _current: Place | None = None  # whose heading stands last
@@ -64,9 +65,9 @@ class View:
         with self._lock:
             try:
                 yield
-            except BrokenPipeError:
+            except OSError as error:  # a closed pipe, a full disk
                 if not self.broken:
-                    self.broken = True
+                    self.broken = error
                     self.unread()
 
     # Events --------------------------------------------------------------------------------
@@ -76,6 +77,7 @@ class View:
             return
         with self._printing():
             place = (event.task, event.stage or 0)
+            self._agents[place] = event.agent or self._agents.get(place, "")
             if event.kind is EventKind.STAGE_START:
                 self._stages[place] = _Stage(event.agent)
             if event.kind is EventKind.TURN_START:
@@ -155,7 +157,7 @@ class View:
         text = text if voice.begun else text.lstrip("\n")
         voice.begun = voice.begun or bool(text)
         voice.held = ""
-        if self.screen.interactive and len(self._stages) == 1:
+        if self.screen.interactive and not self._beside:
             self._stream(line.attempt, voice, text)
         else:
             whole, newline, voice.held = text.rpartition("\n")
@@ -201,11 +203,17 @@ class View:
 
     def _line(self, place: Place, *parts: Part) -> None:
         self._break()
-        if len(self._stages) > 1:
-            self.screen.line((f"{self._name(place)} │ ", "cyan"), *parts)
+        name = self._name(place) if self._beside else ""
+        if name:
+            self.screen.line((f"{name} │ ", "cyan"), *parts)
             return
         self._head(place)
         self.screen.line(*parts)
+
+    @property
+    def _beside(self) -> bool:
+        """Whether somebody else may speak between two lines, so that each must say whose it is."""
+        return self.many or len(self._stages) > 1
 
     def _head(self, place: Place, runtime: str = "") -> None:
         if place == self._current or place not in self._stages:
@@ -220,8 +228,9 @@ class View:
     def _name(self, place: Place, between: str = " ") -> str:
         task, number = place
         stage = self._stages.get(place)
-        words = [task] if self.many else []
-        return between.join([*words, str(number), *([stage.agent] if stage else [])])
+        agent = stage.agent if stage else self._agents.get(place, "")
+        words = (task if self.many else "", str(number) if number else "", agent)  # 0 is the task itself
+        return between.join(word for word in words if word)
 
     def _fit(self, text: str) -> str:
         return cut(text, max(self.screen.width - 12, 40) if self.screen.interactive else 200)

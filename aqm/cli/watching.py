@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from aqm.service.project import Project
     from aqm.service.views import TaskSummary
 
-__all__ = ["finished", "watched"]
+__all__ = ["finished", "say_resumable", "watched"]
 
 _WORST = (FAILED, WAITS, CANCELLED, DONE)
 
@@ -42,8 +41,8 @@ def watched(
         from aqm.service.tasks import task_detail
 
         left = [] if task is None else [task_detail(project, task).task]
-        _say_resumable(doorway, left, host.script)
-        raise BrokenPipeError(errno.EPIPE, "nobody reads the live view")
+        say_resumable(doorway, left, host.script)
+        raise view.broken
 
 
 def finished(
@@ -70,14 +69,15 @@ def finished(
                 closing(doorway.out, detail, hint)
     finally:  # said also when nobody reads stdout any more
         if interrupted:
-            _say_resumable(doorway, [detail.task for detail in details], script)
+            say_resumable(doorway, [detail.task for detail in details], script)
     if interrupted:
         return INTERRUPTED
     codes = {rest_code(detail.task.status) for detail in details}
     return next((code for code in _WORST if code in codes), DONE)
 
 
-def _say_resumable(doorway: Doorway, tasks: Sequence[TaskSummary], script: Path | None) -> None:
+def say_resumable(doorway: Doorway, tasks: Sequence[TaskSummary], script: Path | None) -> None:
+    """What to type so that tasks go on which were left as they are."""
     played = f" --script {shlex.quote(str(script))}" if script else ""
     for task in tasks:
         if not task.status.ended:

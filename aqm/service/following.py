@@ -19,6 +19,8 @@ from aqm.storage import events, lists
 
 __all__ = ["follow"]
 
+UNOWNED = 5.0  # seconds
+
 
 def follow(
     project: Project,
@@ -32,7 +34,7 @@ def follow(
     """Tell a task's events, and the live text of its running turns, until it rests or `stop` is set."""
     with open_store(project) as store:
         task = resolve(store, ref)
-        seen, tails = 0, dict[str, _Tail]()
+        seen, tails, owned = 0, dict[str, _Tail](), time.monotonic()
         while True:
             with store.database.reading() as connection:
                 row = lists.task_of(connection, store.project_id, task)
@@ -52,13 +54,17 @@ def follow(
             rests = row is None or row.status.ended or row.status.waits
             if (rests and not news) or stop.is_set():
                 return
-            if row is not None and not news and store.embedded and _abandoned(row.owner):
+            owned = owned if row is None or row.owner is None else time.monotonic()
+            if row is not None and not news and store.embedded and _abandoned(row.owner, owned):
                 raise ConflictError(f"nobody runs {task} now.", cure=f"Go on with it: aqm resume {task}")
             time.sleep(every)
 
 
-def _abandoned(owner: str | None) -> bool:
-    return owner is None or life(owner) == "dead"
+def _abandoned(owner: str | None, owned: float) -> bool:
+    """Its owner died, or nobody has taken it for a while: who was started to do so needs a moment."""
+    if owner is None:
+        return time.monotonic() - owned > UNOWNED
+    return life(owner) == "dead"
 
 
 @dataclass(slots=True)

@@ -7,11 +7,16 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal
 
 from aqm.errors import AqmError
 from aqm.runtimes.base import Host, Probe
 from aqm.service.project import Project
 from aqm.service.views import Check
+
+if TYPE_CHECKING:
+    from aqm.pipeline.spec import Pipeline
 
 __all__ = ["checks", "probes"]
 
@@ -27,7 +32,7 @@ _GROUP_CURE = (
 def checks(project: Project | None, host: Host) -> Iterator[Check]:
     """One by one, as they are found out."""
     yield Check("python", "ok", f"{platform.python_version()} ({sys.executable})")
-    yield from _clis(host)
+    yield from _clis(host, project)
     yield _protection(host)
     if project is None:
         yield Check("project", "warning", "there is none here", "Create one with: aqm init")
@@ -47,19 +52,61 @@ def probes(host: Host) -> Mapping[str, Probe]:
         return {name: probe.result() for name, probe in asked.items()}
 
 
-def _clis(host: Host) -> Iterator[Check]:
+def _clis(host: Host, project: Project | None) -> Iterator[Check]:
     found = {name: probe for name, probe in probes(host).items() if name not in _OTHERS}
     for name, probe in found.items():
         yield _cli(name, probe)
     if host.script:
         yield Check("script", "warning", f"{host.script} is played instead of every CLI", "Unset AQM_SCRIPT.")
     ready = [name for name, probe in found.items() if probe.found and probe.logged_in is not False]
+    needed = _needed(project) if project else {}
+    yield _agents(project, needed, ready) if project and needed else _any_agents(ready)
+
+
+def _any_agents(ready: list[str]) -> Check:
+    """Where no pipeline says what it needs, one CLI is enough."""
     if ready:
-        yield Check("agents", "ok", f"can run on {', '.join(ready)}")
-    else:
-        yield Check(
-            "agents", "missing", "no agent CLI is ready", "Get one of the above. Until then: aqm demo"
-        )
+        return Check("agents", "ok", f"can run on {', '.join(ready)}")
+    return Check("agents", "missing", "no agent CLI is ready", "Get one of the above. Until then: aqm demo")
+
+
+def _agents(project: Project, needed: Mapping[str, frozenset[str]], ready: list[str]) -> Check:
+    """The default pipeline's CLIs must be there; what only others need is worth a warning."""
+    every = frozenset[str]().union(*needed.values())
+    if not every:
+        return Check("agents", "ok", "the pipelines need no agent CLI")
+    absent = sorted(every.difference(ready))
+    if not absent:
+        return Check("agents", "ok", f"can run on {', '.join(sorted(every))}")
+    must = needed.get(project.settings.default_pipeline, every)
+    state: Literal["missing", "warning"] = "missing" if must.difference(ready) else "warning"
+    which = ", ".join(sorted(name for name, clis in needed.items() if clis.difference(ready)))
+    detail = f"not ready: {', '.join(absent)}, for the pipelines: {which}"
+    return Check("agents", state, detail, "Get it as said above. Until then: aqm demo")
+
+
+def _needed(project: Project) -> dict[str, frozenset[str]]:
+    """By pipeline, the CLIs that its agents and judges call; without pipelines that cannot be used."""
+    from aqm.service.pipelines import load_pipeline, pipeline_views
+
+    needed = {}
+    for view in pipeline_views(project):
+        with suppress(AqmError):
+            pipeline = load_pipeline(project, view.name, {}, required=False).pipeline
+            needed[view.name] = frozenset(_runtimes(project, pipeline)).difference(_OTHERS)
+    return needed
+
+
+def _runtimes(project: Project, pipeline: Pipeline) -> Iterator[str]:
+    from aqm.flow.judge import judge
+    from aqm.pipeline.spec import Agent
+    from aqm.service.submission import policy_of
+
+    for agent in pipeline.agents:
+        if isinstance(agent, Agent):
+            yield agent.runtime
+        if agent.gate is not None and agent.gate.type == "llm":
+            yield judge(policy_of(project), pipeline, agent)[0]
 
 
 def _cli(name: str, probe: Probe) -> Check:

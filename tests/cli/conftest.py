@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,12 @@ from click.testing import CliRunner, Result
 
 from aqm.cli.app import aqm
 from aqm.service.project import create_project
+
+# Children inherit what is ignored here (nohup, a shell's background job), and Ctrl-C would not reach them.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 Call = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[bytes]"]

@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from aqm import __version__
-from aqm.cli.app import COMMANDS, aqm
+from aqm.cli.app import COMMANDS, LATER, aqm
 from aqm.cli.doorway import Doorway
 from aqm.cli.ending import exit_code
 from aqm.errors import ConflictError, NotFoundError, ProjectError
+from aqm.service.project import create_project
 
 NAMES = [name for section in COMMANDS.values() for name in section]
 HEAVY = {
@@ -191,3 +192,40 @@ def test_a_command_that_lasts_collects_garbage() -> None:
         "assert not gc.isenabled()\nwith Interrupts(): assert gc.isenabled()\n"
     )
     subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=True)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [["--help"], ["schema"], ["list"]])
+def test_a_full_stdout_is_said_in_one_sentence(tmp_path: Path, words: list[str], unbuffered: str) -> None:
+    create_project(tmp_path, {})
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "aqm.cli", "--project", str(tmp_path), *words],
+            env=dict(os.environ) | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    said = b"error: cannot write to stdout: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
+def test_an_error_of_the_system_that_is_not_stdout_s_stays_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    def ask() -> None:
+        raise OSError(28, "No space left on device")
+
+    assert exit_code(ask, Doorway({})) == 1
+    said = capsys.readouterr().err
+    assert "this is a bug in aqm" in said
+    Path(said.split()[-1]).unlink()
+
+
+@pytest.mark.parametrize("name", ["restart", "serve", "workers", "attach"])
+def test_a_command_that_comes_later_is_not_taken_for_a_slip(name: str) -> None:
+    shown = call(name, "x", "--with", "options")
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert shown.stderr == f"error: aqm {name} is not built yet (see CHANGELOG.md).\n"
+
+
+def test_what_is_built_is_not_said_to_come_later() -> None:
+    assert LATER.isdisjoint(NAMES)

@@ -38,7 +38,7 @@ def test_without_any_cli_the_doctor_says_how_to_get_each_and_ends_with_1(call: C
     for name in ("claude", "codex", "gemini"):
         assert found[name][0] == "missing"
         assert "npm install -g" in found[name][1]
-    assert found["agents"] == ("missing", "Get one of the above. Until then: aqm demo")
+    assert found["agents"] == ("missing", "Get it as said above. Until then: aqm demo")
 
 
 def test_one_cli_that_is_logged_in_is_enough(call: Call, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,3 +115,31 @@ def test_the_runtimes_are_listed_with_what_each_needs(call: Call, path: Path) ->
     found = {each["name"]: each for each in json.loads(call("runtimes", "--json").stdout)["runtimes"]}
     assert (found["codex"]["found"], found["codex"]["version"]) == (True, "0.169.0")
     assert (found["claude"]["found"], found["command"]["found"]) == (False, True)
+
+
+COMMANDS = "agents: [{id: a, runtime: command, command: [echo, hi]}]\n"
+
+
+def test_a_project_that_calls_no_cli_misses_none(call: Call, path: Path, project: Path) -> None:
+    (project / ".aqm" / "pipelines" / "default.yaml").write_text(COMMANDS)
+    shown = call("doctor")
+    assert shown.exit_code == 0
+    assert states(call)["agents"] == ("ok", "")
+    assert "the pipelines need no agent CLI" in shown.stdout
+
+
+def test_the_cli_that_the_default_pipeline_needs_must_be_there(
+    call: Call, path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(path, "claude", "2.1.330 (Claude Code)")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "not-a-real-key")
+    pipelines = project / ".aqm" / "pipelines"
+    (pipelines / "default.yaml").write_text("agents: [{id: a, runtime: codex}]\n")
+    assert call("doctor").exit_code == 1
+    assert states(call)["agents"][0] == "missing"
+    (pipelines / "default.yaml").write_text(COMMANDS)
+    (pipelines / "other.yaml").write_text("agents: [{id: a, runtime: codex}]\n")
+    shown = call("doctor")
+    assert shown.exit_code == 0
+    assert states(call)["agents"][0] == "warning"
+    assert "not ready: codex" in shown.stdout

@@ -95,6 +95,8 @@ def test_a_warning_fails_only_when_it_is_strict(call: Call, bare: Path) -> None:
     file.write_text("agents: [{id: a, runtime: scripted}, {id: never, runtime: scripted}]\n")
     lenient, strict = call("validate", "team.yaml"), call("validate", "team.yaml", "--strict")
     assert (lenient.exit_code, strict.exit_code) == (0, 1)
+    assert "ok: team.yaml (1 warning)\n" in lenient.stdout
+    assert "not ok: team.yaml (1 warning, and with --strict warnings are errors)\n" in strict.stdout
     assert lenient.stdout.splitlines()[0].startswith("warning: team.yaml:1:")
     assert lenient.stdout.splitlines()[-1] == "ok: team.yaml (1 warning)"
 

@@ -1,12 +1,19 @@
 """`list`, `status`, `logs`, `context` and `cancel`: what became of tasks."""
 
+import io
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aqm.cli.report import task_lines
+from aqm.cli.terminal import Screen
+from aqm.flow.outcome import Usage
+from aqm.flow.state import AttemptStatus, Priority, StageStatus, TaskStatus, TurnKind
+from aqm.service.views import AttemptView, StageView, TaskDetail, TaskSummary
 from tests.cli.conftest import Call, Start
 from tests.cli.test_terminal import HOSTILE
 
@@ -60,7 +67,7 @@ def test_a_list_can_be_narrowed_and_paged(call: Call, script: Path, tmp_path: Pa
     page = listed(call, "--limit", "1")
     assert [task["id"] for task in page["tasks"]] == [second]
     assert [task["id"] for task in listed(call, "--after", page["next"])["tasks"]] == [first]
-    assert f"more:  aqm list --after {page['next']}" in call("list", "--limit", "1").stdout
+    assert f"more:  aqm list --limit 1 --after {page['next']}" in call("list", "--limit", "1").stdout
     failed = listed(call, "--filter", "failed")["tasks"][0]
     assert failed["error"]["class"] == "auth"
     assert failed["error"]["cure"]
@@ -153,7 +160,7 @@ def test_a_run_elsewhere_can_be_followed_until_it_ends(call: Call, start: Start,
     slow.write_text("agents: {dev: {delay: 1, say: slowly}, qa: {work: {say: seen}}}\n")
     out, _ = start("run", "x", "--script", slow, "--detach").communicate(timeout=20)
     shown = call("logs", out.decode().strip(), "-f")
-    assert shown.exit_code == 0
+    assert shown.exit_code == 0, shown.output
     lines = shown.stdout.splitlines()
     assert lines[:3] == ["── 1 · dev (claude) ──", "slowly", "  ✓ dev · " + lines[2].partition("dev · ")[2]]
     assert lines[5] == "seen"
@@ -211,3 +218,52 @@ def test_nothing_hostile_reaches_the_terminal_by_any_command(call: Call, tmp_pat
     for output in [shown.output, *(call(*words).output for words in commands)]:
         assert {char for char in output if ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0} <= {"\n"}
         assert not set(output) & set("\u202e\u2066\u200f\u2028")
+
+
+def test_the_hint_of_the_next_page_repeats_what_was_asked_for(call: Call, script: Path) -> None:
+    for _ in range(2):
+        run(call, "it's big", script)
+    narrowed = ["--filter", "completed", "--pipeline", "default", "--search", "it's", "--limit", "1"]
+    more = call("list", *narrowed).stdout.splitlines()[-1]
+    words = shlex.split(more.removeprefix("more:  aqm "))
+    assert words[:-2] == ["list", *narrowed]
+    assert len(listed(call, *words[1:])["tasks"]) == 1
+
+
+def test_a_cancel_without_a_reason_is_said_once_and_the_fenced_attempt_is_not_told(
+    call: Call, start: Start, hangs: Path
+) -> None:
+    running = start("run", "x", "--script", hangs)
+    deadline = time.monotonic() + 20
+    while not (tasks := listed(call)["tasks"]) or not stages_of(call, tasks[0]["id"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    task = tasks[0]["id"]
+    call("cancel", task)
+    out, _ = running.communicate(timeout=20)
+    shown = call("status", task).stdout
+    for lines in (out.decode().splitlines(), shown.splitlines()):
+        assert "error: cancelled" in lines
+    assert stages_of(call, task)[0]["attempts"][0]["status"] == "fenced"
+    assert "fenced" not in shown
+
+
+def stages_of(call: Call, task: str) -> list[dict[str, Any]]:
+    """The task's stages, once the first has an attempt."""
+    stages: list[dict[str, Any]] = json.loads(call("status", task, "--json").stdout)["stages"]
+    return stages if stages and stages[0]["attempts"] else []
+
+
+def test_a_stage_took_as_long_as_its_attempts_and_not_the_night_between_them() -> None:
+    usage = Usage()
+    tries = [
+        AttemptView(number, 1, TurnKind.WORK, "claude", AttemptStatus.ANSWERED, at, at + 2, "", "", usage)
+        for number, at in enumerate((1000.0, 50_000.0), 1)
+    ]
+    stage = StageView(1, "dev", "", StageStatus.DONE, "", "", "", 1000.0, 50_002.0, usage, tuple(tries))
+    summary = TaskSummary(
+        "T-1", TaskStatus.COMPLETED, "x", "p", Priority.NORMAL, 1.0, 2.0, None, None, 1, usage
+    )
+    stream = io.StringIO()
+    task_lines(Screen(stream), TaskDetail(summary, "x", {}, (stage,), "", Path("/none")), str)
+    assert "  1  dev  done  4.0 s\n" in stream.getvalue()

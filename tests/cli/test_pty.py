@@ -130,7 +130,9 @@ def test_init_asks_which_template(terminal: Open, tmp_path: Path) -> None:
 def test_ctrl_c_at_a_question_ends_with_130(terminal: Open, tmp_path: Path) -> None:
     screen = terminal("init", "--path", "new")
     screen.until("Which one")
+    deadline = time.monotonic() + 20
     while screen.process.poll() is None:  # Python does not see one that comes just before it reads
+        assert time.monotonic() < deadline, screen.said
         screen.process.send_signal(signal.SIGINT)
         time.sleep(0.2)
     assert screen.end() == 130

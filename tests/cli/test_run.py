@@ -264,3 +264,98 @@ def test_a_task_that_is_being_run_cannot_be_resumed_elsewhere(call: Call, start:
     assert running.returncode == 4
     assert f"{task} cancelled" in out.decode()
     assert "cancelled — enough" in out.decode()
+
+
+# What a trial found ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [["run", "x"], ["run", "x", "--detach"], ["resume"]])
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_faulty_script_is_refused_with_its_place_before_anything_is_stored(
+    call: Call, tmp_path: Path, project: Path, words: list[str], by_variable: bool
+) -> None:
+    faulty = tmp_path / "s.yaml"
+    faulty.write_text("agents:\n  w:\n    wrok: [{say: x}]\n")
+    option = [] if by_variable else ["--script", str(faulty)]
+    shown = call(*words, *option, env={"AQM_SCRIPT": str(faulty) if by_variable else None})
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert f"error: {faulty}:3:" in shown.stderr
+    assert "'wrok'" in shown.stderr
+    assert shown.stderr.count("\n") == 1
+    assert not (project / ".aqm" / "aqm.db").exists()
+
+
+TWO_STARTS = """\
+agents:
+  - {id: dev, runtime: claude, handoffs: [{to: qa}]}
+  - {id: qa, runtime: claude}
+  - {id: never, runtime: claude, permissions: full}
+"""
+
+
+def test_with_agent_nothing_is_said_about_agents_that_the_usual_start_does_not_reach(
+    call: Call, project: Path, script: Path
+) -> None:
+    (project / ".aqm" / "pipelines" / "default.yaml").write_text(TWO_STARTS)
+    assert "comes to never" in call("run", "x", "--script", script).stderr
+    shown = call("run", "x", "--agent", "qa", "--script", script)
+    assert (shown.exit_code, shown.stderr) == (0, "")
+
+
+def test_consent_is_asked_for_agents_that_the_task_can_come_to(call: Call, project: Path) -> None:
+    (project / ".aqm" / "pipelines" / "default.yaml").write_text(TWO_STARTS)
+    (project / ".aqm" / "config.yaml").write_text("permissions: {allow_unconfined: true}\n")
+    assert "consent needed" not in call("run", "x", "--dry-run").stdout
+    assert "consent needed" not in call("run", "x", "--dry-run", "--agent", "qa").stdout
+    assert "consent needed" in call("run", "x", "--dry-run", "--agent", "never").stdout
+
+
+def test_a_failure_s_reason_is_shown_behind_its_first_line(call: Call, project: Path) -> None:
+    fails = "agents: [{id: a, runtime: command, command: [sh, -c, 'echo boom >&2; exit 7']}]\n"
+    (project / ".aqm" / "pipelines" / "default.yaml").write_text(fails)
+    (project / ".aqm" / "config.yaml").write_text("permissions: {allow_unconfined: true}\n")
+    shown = call("run", "x")
+    status = call("status", id_in(shown.stdout))
+    for lines in (shown.stdout.splitlines(), status.stdout.splitlines()):
+        assert any(line.endswith("sh ended with exit code 7: boom") for line in lines)
+        assert not any(line.endswith(":") for line in lines)
+
+
+def test_several_tasks_are_resumed_with_their_names_before_every_line(
+    call: Call, start: Start, hangs: Path, script: Path
+) -> None:
+    tasks = []
+    for text in ("one", "two"):
+        running = start("run", text, "--script", hangs)
+        tasks.append(id_in(read_until(running, "── 1 · dev")))
+        running.kill()
+        running.communicate(timeout=20)
+    shown = call("resume", "--script", script)
+    lines = shown.stdout.splitlines()
+    body = lines[lines.index(f"No CLI is called: the answers are played from {script}") + 1 :]
+    told = [
+        line for line in body if not line.startswith(("next: ", *(f"{task} completed" for task in tasks)))
+    ]
+    assert len(told) > 16
+    one = f"({'|'.join(tasks)})"
+    named = re.compile(rf"{one}( [1-4] (dev|qa))? │ |── {one} · [1-4] · (dev|qa) \(claude\) ──")
+    assert [line for line in told if not named.match(line)] == []
+
+
+def test_a_task_that_was_stopped_says_when_it_began(call: Call, start: Start, hangs: Path) -> None:
+    running = start("run", "x", "--script", hangs)
+    read_until(running, "── 1 · dev")
+    time.sleep(1.2)
+    running.send_signal(signal.SIGINT)
+    out, _ = running.communicate(timeout=20)
+    assert re.search(r"in_progress · 1 stage · began [1-9] s ago\n", out.decode()), out
+
+
+def test_a_run_whose_stdout_is_full_says_so_and_how_it_can_go_on(start: Start, script: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        running = start("run", "x", "--script", script, stdout=full)
+        _, err = running.communicate(timeout=20)
+    assert running.returncode == 1
+    said = err.decode().splitlines()
+    assert said[0].startswith("stopped; it can go on with:  aqm resume T-")
+    assert said[1:] == ["error: cannot write to stdout: No space left on device"]

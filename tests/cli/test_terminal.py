@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from aqm.cli.terminal import Screen, cut, held_back, safe
+from aqm.cli.terminal import Screen, brief, cut, held_back, safe
 
 HOSTILE = [
     "\x1b[31mred",
@@ -112,3 +112,19 @@ def test_a_table_is_aligned_and_keeps_wide_characters_in_their_columns() -> None
     stream = io.StringIO()
     Screen(stream).table(("A", "B"), [("日本", "one"), ("x", "two\nthree \x1b[2J[/b]")])
     assert stream.getvalue() == "A     B\n日本  one\nx     two three [/b]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("sh ended with exit code 7:\nboom", "sh ended with exit code 7: boom"),
+        ("it ended:\n\n  one\n\ntwo\n", "it ended: one · two"),
+        ("it ended\nlater", "it ended · later"),
+        ("it ended:\n \n", "it ended"),
+        ("a" * 30, "a" * 19 + "…"),
+        ("", ""),
+        ("x\x1b[2J:\ny", "x: y"),
+    ],
+)
+def test_a_message_of_several_lines_is_told_in_one(text: str, shown: str) -> None:
+    assert brief(text, 31 if "\n" in text else 20) == shown

@@ -1,5 +1,6 @@
 """The live view: what a reader sees of agents at work."""
 
+import errno
 import io
 import threading
 from typing import Any
@@ -293,3 +294,40 @@ def test_lines_of_many_threads_stay_whole() -> None:
 
 def _numbered(lines: list[str]) -> list[tuple[int, str]]:
     return [(int(line.split("│ ")[1].split()[0][1:]), line) for line in lines]
+
+
+def test_with_several_tasks_every_line_has_its_task_and_the_agent_that_is_done_is_still_named() -> None:
+    show = Show(many=True)
+    show.event(EventKind.TASK_RESUMED, None, "")
+    show.start()
+    show.live(Text("Hello\n"))
+    show.event(EventKind.STAGE_COMPLETE, seconds=1.0)
+    show.event(EventKind.HANDOFF, to="qa")
+    assert show.lines == [
+        "T-1 │   · goes on",
+        "── T-1 · 1 · dev (claude) ──",
+        "T-1 1 dev │ Hello",
+        "T-1 1 dev │   ✓ dev · 1.0 s",
+        "T-1 1 dev │   → qa",
+    ]
+
+
+def test_with_several_tasks_text_does_not_stream_without_its_name() -> None:
+    show = Show(terminal=True, many=True)
+    show.start()
+    show.live(Text("Hel"))
+    assert "Hel" not in show.text
+    show.live(Text("lo\n"))
+    assert show.text.endswith("T-1 1 dev │ \x1b[0mHello\n")
+
+
+def test_a_screen_that_is_full_breaks_the_view_as_a_reader_who_left_does() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    view = View(Screen(Full()))
+    view.on_event(Event(1, 0.0, EventKind.TURN_START, "T-1", 1, "dev", {"runtime": "claude"}))
+    view.finish()
+    assert view.broken is not None
+    assert view.broken.errno == errno.ENOSPC
