@@ -31,8 +31,7 @@ def watched(
     from aqm.service.running import Worker
 
     view = View(screen, verbose=doorway.verbose, many=task is None)
-    only = None if task is None else frozenset({task})
-    with Worker(project, tasks=only, on_event=view.on_event, on_live=view.on_live, host=host) as worker:
+    with Worker(project, on_event=view.on_event, on_live=view.on_live, host=host) as worker:
         view.unread = worker.stop  # nobody reads: the agents are not paid to talk to a closed pipe
         interrupts.calls(worker.stop)
         worker.wait(task)

@@ -44,12 +44,11 @@ class Worker:
         self,
         project: Project,
         *,
-        tasks: frozenset[str] | None = None,
         on_event: OnEvent,
         on_live: OnLiveLine,
         host: Host,
     ) -> None:
-        self._project, self._only, self._host = project, tasks, host
+        self._project, self._host = project, host
         self._on_event, self._on_live = on_event, on_live
         self._store_door = open_store(project)
         self._changed = threading.Condition()

@@ -9,9 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
@@ -175,9 +174,3 @@ def store_error(error: Exception, path: str) -> StoreError:
     else:
         cure = "aqm doctor looks at it."
     return StoreError(f"the database {path} cannot be used: {said}.", cure=cure)
-
-
-def sqlite_path(database: Database) -> Path | None:
-    with suppress(TypeError):
-        return Path(database.url.database or "")
-    return None

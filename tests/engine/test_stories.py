@@ -9,11 +9,10 @@ from aqm.engine.run_turn import run_turn
 from aqm.errors import NotFoundError, PipelineError
 from aqm.flow.event import EventKind
 from aqm.flow.state import AttemptStatus, StageStatus, TaskStatus
-from aqm.service.contexts import task_context
 from aqm.service.logs import log_entries
 from aqm.service.store import open_store
 from aqm.service.tasks import cancel, task_page
-from aqm.storage import tables
+from aqm.storage import blobs, tables
 from tests.engine.conftest import SetStage
 from tests.engine.play import APPROVED, REJECTED, agent
 
@@ -169,7 +168,9 @@ def test_the_params_of_the_command_line_reach_the_prompt(stage: SetStage, tmp_pa
     document.write_text(document.read_text().replace('{"agents"', '{"params": {"who": "team"}, "agents"'))
     detail = play.play(params={"who": "me"})
     assert detail.params == {"who": "me"}
-    assert "me: hello" in task_context(play.project, play.task) or detail.stages[1].agent == "b"
+    with open_store(play.project) as store, store.database.reading() as connection:
+        inputs = list(connection.execute(select(tables.stages.c.input).order_by(tables.stages.c.number)))
+        assert blobs.read(connection, store.project_id, inputs[1].input) == "me: hello"
 
 
 def test_an_unknown_agent_or_param_is_refused_and_leaves_no_task(stage: SetStage):
@@ -232,3 +233,20 @@ def test_usage_is_the_sum_over_all_attempts(stage: SetStage):
     detail = stage(agents, says).play()
     assert (detail.task.usage.input, detail.task.usage.output, detail.task.usage.cost_usd) == (20, 6, 1.0)
     assert detail.stages[1].usage.input is None
+
+
+@pytest.mark.parametrize(
+    ("config", "keys", "ends"),
+    [
+        ({"timeouts": {"claude": 0.2}}, {}, "timeout"),
+        ({"idle_timeouts": {"claude": 0.2}}, {}, "idle"),
+        ({"timeouts": {"claude": 60}}, {"timeout": 0.2}, "timeout"),
+    ],
+)
+def test_a_turn_has_the_time_that_its_agent_or_else_the_config_gives_it(
+    stage: SetStage, config: dict, keys: dict, ends: str
+):
+    play = stage([agent("a", **keys)], {"a": {"steps": [{"pause": 30}]}}, config=config)
+    detail = play.play()
+    assert detail.task.error
+    assert detail.task.error.kind == ends
