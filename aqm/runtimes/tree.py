@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ __all__ = ["MARK", "Protection", "Tree", "in_namespace", "kill", "marked", "prot
 
 Protection = Literal["namespace", "group"]
 MARK = "AQM_MARK"
+GONE = 1.0  # seconds in which a killed process is gone, unless it hangs in the kernel
 
 _PROC = Path("/proc")
 _UNSHARE = ("--pid", "--fork", "--kill-child", "--mount-proc")
@@ -109,14 +111,16 @@ def _carries(process: Path, needle: bytes) -> bool:
 
 
 def sweep(mark: str) -> int:
-    """Kill what still carries the mark, also in sessions of its own; the number of processes killed."""
-    killed = 0
-    for _ in range(5):  # something may have been started while we looked
-        found = marked(mark)
+    """Kill what still carries the mark, also in sessions of its own, and wait until it is gone; the number of
+    processes killed. A killed process needs a moment to go, and may have started another before."""
+    killed: set[int] = set()
+    deadline = time.monotonic() + GONE
+    while found := marked(mark):
         for pid in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        killed += len(found)
-        if not found:
+        killed.update(found)
+        if time.monotonic() > deadline:
             break
-    return killed
+        time.sleep(0.002)
+    return len(killed)
