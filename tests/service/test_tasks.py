@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -40,13 +41,13 @@ def test_a_unique_beginning_is_enough_in_any_case_and_without_the_t(project: Pro
 
 
 def test_an_ambiguous_beginning_names_those_it_begins(project: Project):
-    first = submit(project, "go").id
-    for _ in range(40):
-        other = submit(project, "go").id
-        if other[2] == first[2]:
-            break
-    with pytest.raises(NotFoundError, match="begins several tasks"):
-        task_id(project, first[:3])
+    ids = [submit(project, "go").id for _ in range(33)]  # one more than an id's first letter can be
+    beginnings = Counter(task[:3] for task in ids)
+    shared, times = beginnings.most_common(1)[0]
+    assert times > 1
+    with pytest.raises(NotFoundError, match="begins several tasks") as caught:
+        task_id(project, shared)
+    assert [task for task in ids if task[:3] == shared and task in str(caught.value)]
 
 
 def test_following_a_task_that_nobody_runs_says_how_to_go_on(project: Project):
