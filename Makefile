@@ -8,7 +8,7 @@ BIN := .venv/bin
 RUN := $(if $(wildcard .venv/.dev),.venv/.dev,.venv/.run)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cli bench lint types contracts check clean
+.PHONY: help demo test test-cli bench docs docs-serve lint types contracts check clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,12 @@ test-cli: .venv/.dev ## the real agent CLIs, from npm, against a stand-in for th
 bench: .venv/.dev ## how fast it is on this machine
 	$(BIN)/python -m bench $(ARGS)
 
+docs: .venv/.dev ## the format reference, into site/ (open site/index.html)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-serve: .venv/.dev ## the same on http://127.0.0.1:8000, made anew with each change
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --strict
+
 lint: .venv/.dev ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -41,7 +47,7 @@ check: ## all that a change must pass, as on CI
 	bash .ci/run
 
 clean: ## remove the environment and all that was built
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.dev: pyproject.toml .ci/environment

@@ -26,8 +26,11 @@ __all__ = ["agents", "schema", "validate"]
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @pass_doorway
 def agents(doorway: Doorway, pipeline: str | None, form: str | None) -> None:
-    """Show who hands on to whom, with gates and conditions."""
-    from aqm.cli import graph
+    """Show who hands on to whom: gates, conditions, branches and joins, and who speaks in which session.
+
+    --mermaid and --dot: thick arrows lead into branches that open together, dotted lines to speakers.
+    """
+    from aqm.cli import diagram, graph
     from aqm.cli.printing import print_json
     from aqm.service.pipelines import load_pipeline
 
@@ -36,9 +39,9 @@ def agents(doorway: Doorway, pipeline: str | None, form: str | None) -> None:
     loaded = load_pipeline(project, name, {}, required=False)
     match form:
         case "mermaid":
-            doorway.out.line(graph.mermaid(loaded.pipeline))
+            doorway.out.line(diagram.mermaid(loaded.pipeline))
         case "dot":
-            doorway.out.line(graph.dot(loaded.pipeline))
+            doorway.out.line(diagram.dot(loaded.pipeline))
         case "json":
             print_json(doorway.out, graph.graph_json(loaded.pipeline, name))
         case _:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from aqm.cli.doorway import Doorway
 from aqm.errors import NotFoundError, PipelineError, did_you_mean
 
@@ -39,23 +37,53 @@ def checked(doorway: Doorway, project: Project, wish: Wish) -> tuple[Wish, Loade
 
     Raises what `submit` would raise, before anybody is asked for anything or anything is stored.
     """
-    from aqm.flow.unbuilt import unbuilt
     from aqm.service.host import facts_of
     from aqm.service.pipelines import load_pipeline
 
     script = checked_script(project, wish.script)
-    host = facts_of(doorway.environ, script)
-    loaded = load_pipeline(project, wish.pipeline, wish.params or {}, required=False, host=host)
-    faults = unbuilt(loaded.pipeline)
-    if faults:
-        raise PipelineError(faults)
+    wish = _asked(doorway, project, wish) if doorway.asks else wish
+    facts = facts_of(doorway.environ, script)
+    loaded = load_pipeline(project, wish.pipeline, wish.params or {}, host=facts)
+    _must_have_agent(loaded, wish)
+    _warn(doorway, [warning for warning in loaded.warnings if _matters(warning, wish)])
+    return wish, loaded
+
+
+def _asked(doorway: Doorway, project: Project, wish: Wish) -> Wish:
+    """The wish with the values of the params that have a question, or need a value."""
+    from aqm.pipeline.params import to_ask
+    from aqm.service.pipelines import declared_params, file_values, load_pipeline
+
+    given = wish.params or {}
+    params = to_ask(declared_params(project, wish.pipeline, given), given, file_values(project))
+    loaded = None
+    try:
+        loaded = load_pipeline(project, wish.pipeline, given, required=False)
+    except PipelineError:
+        if all(param.default is not None for param in params.values()):
+            raise  # else a value that is still missing may be why
+    if loaded is not None:
+        _must_have_agent(loaded, wish)
+    if not params:
+        return wish
+    return replace(wish, params={**given, **_answers(doorway, project, wish, loaded, params)})
+
+
+def _answers(
+    doorway: Doorway, project: Project, wish: Wish, loaded: Loaded | None, params: Mapping[str, Param]
+) -> dict[str, str]:
+    from aqm.cli.params import answers
+    from aqm.service.host import host_of
+
+    host = host_of(doorway.environ, project.settings, wish.script)
+    return answers(doorway, project, host, loaded.pipeline if loaded else None, params)
+
+
+def _must_have_agent(loaded: Loaded, wish: Wish) -> None:
+    """NotFoundError when the task is to start with an agent that this pipeline does not have."""
     if wish.agent is not None and loaded.pipeline.find(wish.agent) is None:
         cure = did_you_mean(wish.agent, loaded.pipeline.ids)
         raise NotFoundError(f"no agent {wish.agent!r} in this pipeline;", cure=cure)
-    wish = replace(wish, params={**(wish.params or {}), **_answers(doorway, project, wish, loaded)})
-    loaded = load_pipeline(project, wish.pipeline, wish.params or {}, host=host)
-    _warn(doorway, [warning for warning in loaded.warnings if _matters(warning, wish)])
-    return wish, loaded
 
 
 def checked_script(project: Project, script: Path | None) -> Path | None:
@@ -80,21 +108,3 @@ def _warn(doorway: Doorway, warnings: Sequence[Fault]) -> None:
         if more >= 0:
             also = f" (and in {more} more places)" if more > 1 else " (and in one more place)" if more else ""
             doorway.err.line(("warning: ", "yellow"), f"{warning}{also}")
-
-
-def _answers(doorway: Doorway, project: Project, wish: Wish, loaded: Loaded) -> dict[str, str]:
-    """Ask for the params that have a question, or need a value; on a terminal only."""
-    from aqm.pipeline.params import to_ask
-    from aqm.service.pipelines import file_values
-
-    if not doorway.asks:
-        return {}
-    asked = to_ask(loaded.params, wish.params or {}, file_values(project))
-    return {name: _answer(name, param) for name, param in asked.items() if param.prompt or param.required}
-
-
-def _answer(name: str, param: Param) -> str:
-    question = param.prompt or param.description or name
-    default = None if param.default is None else str(param.default)
-    answer: str = click.prompt(question, default=default, err=True)
-    return answer

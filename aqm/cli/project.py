@@ -26,8 +26,8 @@ __all__ = ["init"]
 def init(doorway: Doorway, path: Path, template: str | None, yes: bool) -> None:
     """Set a project up: .aqm/ with a pipeline to edit.
 
-    What is there already stays as it is. In a project that has a default pipeline, --template NAME adds
-    the template as a pipeline of that name.
+    What is there already stays as it is; only the schema for editors becomes that of this version. In a
+    project that has a default pipeline, --template NAME adds the template as a pipeline of that name.
     """
     from aqm.service.project import installed_runtime, write_project
 

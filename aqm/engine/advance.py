@@ -5,26 +5,33 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
-from aqm.engine.apply import Closing, apply
+from aqm.engine.apply import apply
+from aqm.engine.chunking import edit_chunks
 from aqm.engine.frozen import pipeline_of, policy_of
-from aqm.engine.worker import Worker
+from aqm.engine.scene import of_turn, stage_value
+from aqm.engine.worker import AnyBell, Worker
+from aqm.flow import chunks as chunk_rules
+from aqm.flow.chunks import Edit
 from aqm.flow.context import headline
-from aqm.flow.decide import decide
+from aqm.flow.decide import decide, repairs_output
 from aqm.flow.decision import Decision, HandOff
 from aqm.flow.event import Event, EventKind
 from aqm.flow.outcome import Answer, Failure, FailureClass, Outcome
 from aqm.flow.state import AttemptStatus, TurnKind
 from aqm.flow.task import Policy, Stage, Task
 from aqm.pipeline.spec import Pipeline
-from aqm.storage import attempts, bells, blobs, claims, stages, tasks
+from aqm.storage import attempts, blobs, claims, stages, tasks
 from aqm.storage.bells import Bell
 from aqm.storage.blobs import Blob
 from aqm.storage.claims import Running
 from aqm.storage.database import Connection
 from aqm.storage.tasks import LockedTask
 
-__all__ = ["Ended", "close", "release", "spread"]
+__all__ = ["Ended", "close", "handed", "release", "spread"]
+
+_SPEAKING = (TurnKind.WORK, TurnKind.SPEAK, TurnKind.SUMMARY)
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +56,10 @@ class _Read:
     pipeline: Pipeline
     policy: Policy
     said: Blob | None
+    stage: Stage
     decision: Decision
     payloads: tuple[Blob, ...]
+    edits: tuple[Edit, ...]
 
 
 def close(worker: Worker, ended: Ended) -> bool:
@@ -59,7 +68,7 @@ def close(worker: Worker, ended: Ended) -> bool:
     if said is not None:
         _store_large(worker, ended, [said])
     with worker.database.writing() as connection, tasks.lock_of_turn(connection, ended.turn) as task:
-        running = claims.running(connection, ended.turn, ended.attempt) if task else None
+        running = claims.running(connection, task, ended.turn, ended.attempt) if task else None
         if task is None or running is None or task.status.ended:
             if task is not None:
                 _book_late(connection, task, ended)
@@ -77,26 +86,29 @@ def _decide(
     """The decision, from the frozen pipeline and this stage's own texts; nothing of the history is read."""
     pipeline = pipeline_of(connection, task.project, task.frozen)
     policy = policy_of(connection, task.project, task.policy)
-    wanted = {running.input} | ({running.output} if running.output else set())
-    texts = blobs.read_many(connection, task.project, wanted)
-    stage = Stage(
-        number=running.stage,
-        agent=running.stage_agent,
-        input=texts[running.input],
-        output=texts[running.output] if running.output else None,
-        branch=running.branch,
-        visit=running.visit,
-        rejections=running.rejections,
-    )
+    stage = stage_value(connection, task, running, rejections=running.rejections)
     view = Task(task.id, task.run_stages, pipeline.params)
     decision = decide(pipeline, policy, view, stage, running.state, ended.outcome)
-    payloads: tuple[Blob, ...] = ()
-    if isinstance(decision, HandOff):
-        payloads = tuple(_payload(arrival.payload, ended.outcome, said) for arrival in decision.arrivals)
-    return _Read(pipeline, policy, said, decision, payloads)
+    edits: tuple[Edit, ...] = ()
+    if isinstance(ended.outcome, Answer) and running.state.kind in _SPEAKING:
+        edits = chunk_rules.edits(pipeline.agent(running.stage_agent), ended.outcome.text)
+    return _Read(pipeline, policy, said, stage, decision, _payloads(decision, ended.outcome, said), edits)
 
 
-def _payload(text: str, outcome: Outcome, said: Blob | None) -> Blob:
+def handed(connection: Connection, task: LockedTask, decision: Decision) -> tuple[Blob, ...]:
+    """The payloads of a decision that no turn's answer led to, stored."""
+    payloads = _payloads(decision, None, None)
+    blobs.put(connection, task.project, payloads, task.at)
+    return payloads
+
+
+def _payloads(decision: Decision, outcome: Outcome | None, said: Blob | None) -> tuple[Blob, ...]:
+    if not isinstance(decision, HandOff):
+        return ()
+    return tuple(_payload(arrival.payload, outcome, said) for arrival in decision.arrivals)
+
+
+def _payload(text: str, outcome: Outcome | None, said: Blob | None) -> Blob:
     """Most payloads are the answer itself, which is compressed already."""
     if said is not None and isinstance(outcome, Answer) and text == outcome.text:
         return said
@@ -110,31 +122,23 @@ def _record(
     running: Running,
     ended: Ended,
     read: _Read,
-) -> list[Bell]:
+) -> list[AnyBell]:
     said = [read.said] if read.said else []
     committed = {one.hash for one in said if one.size > blobs.LARGE}  # before this transaction
     stored = [one for one in (*read.payloads, *said) if one.hash not in committed]
     blobs.put(connection, task.project, stored, task.at)
-    _end_attempt(connection, task, running, ended, read.said)
-    closing = Closing(
-        connection,
-        task,
-        read.pipeline,
-        read.policy,
-        running,
-        ended.attempt,
-        read.payloads,
-        ended.message,
-    )
-    apply(closing, read.decision)
+    _end_attempt(connection, task, running, ended, read)
+    edit_chunks(connection, task, read.edits, running.stage, running.stage_agent)
+    scene = of_turn(connection, task, read.pipeline, read.policy, running, ended.attempt, ended.message)
+    apply(scene, read.stage, read.decision, read.payloads)
     task.save(connection)
-    return bells.take(connection, worker.owner, worker.window.room(connection, worker.owner), task.at)
+    return worker.take_bells(connection, task.at, rounds=running.state.kind is TurnKind.SPEAK)
 
 
 def _end_attempt(
-    connection: Connection, task: LockedTask, running: Running, ended: Ended, said: Blob | None
+    connection: Connection, task: LockedTask, running: Running, ended: Ended, read: _Read
 ) -> None:
-    outcome = ended.outcome
+    outcome, said = ended.outcome, read.said
     answered = isinstance(outcome, Answer)
     status = AttemptStatus.LOST if ended.lost else AttemptStatus.FAILED
     attempts.end(
@@ -148,12 +152,25 @@ def _end_attempt(
     )
     task.spend(outcome.usage)
     if isinstance(outcome, Answer):
-        if running.state.kind is TurnKind.WORK and said is not None:
+        if said is not None and _is_output(read, running):
             stages.record_output(connection, running.stage_id, said.hash, headline(outcome.text))
         task.tell(EventKind.TURN_COMPLETE, running.stage, running.agent, **_told(running, outcome, task))
     elif not ended.lost:
         told = {"class": outcome.kind.value, "message": outcome.message}
         task.tell(EventKind.TURN_FAILED, running.stage, running.agent, kind=running.state.kind.value, **told)
+
+
+def _is_output(read: _Read, running: Running) -> bool:
+    """Whether the answer is what the stage gives on."""
+    match running.state.kind:
+        case TurnKind.WORK | TurnKind.SUMMARY:
+            return True
+        case TurnKind.REPAIR:
+            return repairs_output(read.pipeline.agent(running.stage_agent), read.stage)
+        case TurnKind.GATE | TurnKind.ROUTE | TurnKind.SPEAK:
+            return False
+        case never:
+            assert_never(never)
 
 
 def _told(running: Running, answer: Answer, task: LockedTask) -> dict[str, object]:
@@ -181,7 +198,7 @@ def release(worker: Worker, ended: Ended) -> None:
     with worker.database.writing() as connection, tasks.lock_of_turn(connection, ended.turn) as task:
         if task is None:
             return
-        if claims.running(connection, ended.turn, ended.attempt) is None:
+        if claims.running(connection, task, ended.turn, ended.attempt) is None:
             _book_late(connection, task, ended)
             return
         usage = ended.outcome.usage
@@ -191,10 +208,10 @@ def release(worker: Worker, ended: Ended) -> None:
         claims.requeue(connection, ended.turn, ended.attempt)
 
 
-def spread(worker: Worker, news: Sequence[Event], rung: Sequence[Bell]) -> None:
+def spread(worker: Worker, news: Sequence[Event], rung: Sequence[AnyBell]) -> None:
     """After the commit: ring, then tell this process's listener."""
     if rung:
-        worker.window.rang(len(rung))
+        worker.window.rang(sum(isinstance(bell, Bell) for bell in rung))
         worker.ring(rung)
     if news:
         try:

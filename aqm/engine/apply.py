@@ -1,60 +1,80 @@
-"""Writes a decision down, inside the transaction that closes its turn."""
+"""Writes a decision down, inside the transaction that closes its turn or takes a person's word."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import assert_never
 
-from aqm.flow.decision import Again, Decision, Fail, HandOff, Hold, Judge, Requeue
+from aqm.engine import opening, speaking
+from aqm.engine.branching import fail_branch, hand_over
+from aqm.engine.scene import Scene
+from aqm.flow.decision import (
+    Absent,
+    Again,
+    Ask,
+    Decision,
+    Fail,
+    HandOff,
+    Hold,
+    Judge,
+    Repair,
+    Requeue,
+    Routed,
+    Spoke,
+    Work,
+)
 from aqm.flow.event import EventKind
-from aqm.flow.gate import Verdict
-from aqm.flow.judge import judge
 from aqm.flow.outcome import Failure
-from aqm.flow.state import StageStatus, TaskStatus, TurnKind, TurnStatus
-from aqm.flow.task import Policy
-from aqm.pipeline.spec import Agent, Pipeline
-from aqm.storage import claims, stages, turns
+from aqm.flow.state import StageStatus, TaskStatus, TurnStatus, Waits
+from aqm.flow.task import Stage
+from aqm.storage import attempts, claims, stages
 from aqm.storage.blobs import Blob
-from aqm.storage.claims import Running
-from aqm.storage.database import Connection
-from aqm.storage.tasks import LockedTask
-from aqm.storage.turns import NewTurn
 
-__all__ = ["Closing", "apply", "open_stage"]
+__all__ = ["apply"]
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """What is being closed. `payloads` are the blobs of a hand-off's arrivals, stored already; `message` is
-    the Celery message that ran the turn, parent of those that it opens."""
-
-    connection: Connection
-    task: LockedTask
-    pipeline: Pipeline
-    policy: Policy
-    running: Running
-    attempt: str
-    payloads: tuple[Blob, ...] = ()
-    message: str | None = None
-
-
-def apply(closing: Closing, decision: Decision) -> None:
+def apply(
+    scene: Scene, stage: Stage, decision: Decision, payloads: Sequence[Blob] = (), *, by: str = ""
+) -> None:
+    """`payloads` are the blobs of a hand-off's arrivals, stored already; `by` is who gave a verdict."""
     match decision:
         case Again() | Hold() | Requeue():
-            _requeue(closing, decision)
+            _requeue(scene, decision)
+        case Work():
+            scene.end_turn()
+            scene.tell_verdict(decision.verdict, by)
+            opening.work(scene, decision)
         case Judge():
-            _judge(closing, decision)
+            scene.end_turn()
+            scene.keep_fields(decision.fields)
+            opening.open_judge(scene, decision)
+        case Ask():
+            scene.end_turn()
+            scene.tell_verdict(decision.verdict, by)
+            opening.wait(scene, decision)
+            scene.task.rest()
+        case Repair():
+            scene.end_turn()
+            scene.keep_fields(decision.fields)
+            scene.tell_verdict(decision.verdict, by)
+            opening.open_repair(scene, decision)
+        case Spoke() | Absent():
+            speaking.spoke(scene, decision)
+        case Routed():
+            speaking.routed(scene, stage, decision)
         case HandOff():
-            _hand_off(closing, decision)
+            _hand_off(scene, decision, payloads, by)
         case Fail():
-            _fail(closing, decision)
+            _fail(scene, decision, by)
         case never:
             assert_never(never)
 
 
-def _requeue(closing: Closing, decision: Again | Hold | Requeue) -> None:
-    task, running = closing.task, closing.running
-    failure = decision.failure
+def _requeue(scene: Scene, decision: Again | Hold | Requeue) -> None:
+    running, attempt = scene.turn, scene.attempt
+    assert running is not None
+    assert attempt is not None
+    task, failure = scene.task, decision.failure
     place = (running.stage, running.agent)
     told = {"class": failure.kind.value, "message": failure.message, "attempt": running.attempt_number}
     match decision:
@@ -70,141 +90,62 @@ def _requeue(closing: Closing, decision: Again | Hold | Requeue) -> None:
         case never:
             assert_never(never)
     claims.requeue(
-        closing.connection,
+        scene.connection,
         running.turn,
-        closing.attempt,
+        attempt,
         not_before=task.at + delay if delay else 0.0,
         strategy=strategy,
         **counts,
     )
     if isinstance(decision, Hold) and decision.stalls:
-        _stall(task, failure)
+        _stall(scene, failure)
 
 
-def _stall(task: LockedTask, failure: Failure) -> None:
-    task.move(TaskStatus.STALLED)
+def _stall(scene: Scene, failure: Failure) -> None:
+    """The branch waits for a host that can; a parallel speaker may have said so before."""
+    task = scene.task
+    if scene.turn is not None and scene.turn.waits is None:
+        stages.change(scene.connection, scene.stage_id, waits=Waits.HOST.value)
+        task.wait(Waits.HOST)
     task.fail(failure.kind.value, failure.message)
-    task.tell(EventKind.TASK_STALLED, **{"class": failure.kind.value, "message": failure.message})
+    task.rest()
+    if task.status is TaskStatus.STALLED:
+        task.tell(EventKind.TASK_STALLED, **{"class": failure.kind.value, "message": failure.message})
 
 
-def _judge(closing: Closing, decision: Judge) -> None:
-    """Open a judge's turn in the same stage."""
-    running = closing.running
-    claims.end(closing.connection, running.turn, closing.attempt, TurnStatus.DONE)
-    agent = closing.pipeline.agent(running.stage_agent)
-    runtime, model = judge(closing.policy, closing.pipeline, agent)
-    new = NewTurn(
-        stage=running.stage_id,
-        kind=TurnKind.GATE,
-        agent=running.stage_agent,
-        runtime=runtime,
-        model=model,
-        number=running.number + 1,
-        repairs=running.state.repairs + 1 if decision.repair else 0,
-        note=decision.repair or None,
-        parent=closing.message,
-    )
-    turns.open_turn(closing.connection, closing.task, new)
-
-
-def _hand_off(closing: Closing, decision: HandOff) -> None:
-    task, running, connection = closing.task, closing.running, closing.connection
-    place = (running.stage, running.stage_agent)
-    claims.end(connection, running.turn, closing.attempt, TurnStatus.DONE)
-    _tell_verdict(closing, decision.verdict)
-    stages.close(connection, running.stage_id, StageStatus.DONE, task.at)
-    task.tell(EventKind.STAGE_COMPLETE, *place, seconds=_seconds(closing))
+def _hand_off(scene: Scene, decision: HandOff, payloads: Sequence[Blob], by: str) -> None:
+    scene.end_turn()
+    scene.tell_verdict(decision.verdict, by)
+    stages.close(scene.connection, scene.stage_id, StageStatus.DONE, scene.task.at)
+    scene.tell(EventKind.STAGE_COMPLETE, seconds=_seconds(scene))
     for miss in decision.misses:
-        task.tell(EventKind.CONDITION_MISS, *place, condition=miss)
-    if not decision.arrivals:
-        if decision.unmatched:
-            task.tell(EventKind.NO_HANDOFF, *place, conditions=list(decision.unmatched))
-        _end_branch(task)
-        return
-    task.live_branches += len(decision.arrivals) - 1
-    task.changes["live_branches"] = task.live_branches
-    for index, (arrival, payload) in enumerate(zip(decision.arrivals, closing.payloads, strict=True)):
-        task.tell(EventKind.HANDOFF, *place, to=arrival.agent, condition=arrival.condition)
-        open_stage(
-            connection,
-            task,
-            closing.pipeline,
-            arrival.agent,
-            payload.hash,
-            branch=_branch(running, index) if len(decision.arrivals) > 1 else running.branch,
-            opener=running.stage_id,
-            message=closing.message,
-        )
+        scene.tell(EventKind.CONDITION_MISS, condition=miss, field=miss.split()[0])
+    if decision.unmatched:
+        scene.tell(EventKind.NO_HANDOFF, conditions=list(decision.unmatched))
+    hand_over(scene, decision.arrivals, payloads)
 
 
-def _branch(running: Running, index: int) -> str:
-    """The path of a fan-out's branch: it begins with the path of the branch it came from."""
-    return f"{running.branch}/{running.stage}.{index + 1}"
-
-
-def _fail(closing: Closing, decision: Fail) -> None:
-    task, running, failure = closing.task, closing.running, decision.failure
-    place = (running.stage, running.stage_agent)
+def _fail(scene: Scene, decision: Fail, by: str) -> None:
+    failure = decision.failure
     told = {"class": failure.kind.value, "message": failure.message}
-    _tell_verdict(closing, decision.verdict)
-    claims.end(closing.connection, running.turn, closing.attempt, TurnStatus.FAILED)
+    scene.tell_verdict(decision.verdict, by)
+    scene.end_turn(TurnStatus.FAILED)
     stages.close(
-        closing.connection,
-        running.stage_id,
+        scene.connection,
+        scene.stage_id,
         StageStatus.FAILED,
-        task.at,
+        scene.task.at,
         error_class=failure.kind.value,
         error_message=failure.message,
     )
-    task.tell(EventKind.STAGE_FAILED, *place, **told)
-    task.fail(failure.kind.value, failure.message)
-    _end_branch(task)
+    scene.tell(EventKind.STAGE_FAILED, **told)
+    scene.task.fail(failure.kind.value, failure.message)
+    fail_branch(scene)
 
 
-def _end_branch(task: LockedTask) -> None:
-    task.live_branches -= 1
-    task.changes["live_branches"] = task.live_branches
-    if task.live_branches > 0:
-        return
-    if task.error_class is None:
-        task.move(TaskStatus.COMPLETED)
-        task.tell(EventKind.TASK_COMPLETE)
-    else:
-        task.move(TaskStatus.FAILED)
-        task.tell(EventKind.TASK_FAILED, **{"class": task.error_class})
-
-
-def _tell_verdict(closing: Closing, verdict: Verdict | None) -> None:
-    if verdict is None:
-        return
-    running, connection, task = closing.running, closing.connection, closing.task
-    stages.record_verdict(connection, running.stage_id, verdict.approved, verdict.reason)
-    stages.count_verdict(connection, task.id, running.branch, running.stage_agent, verdict.approved)
-    place = (running.stage, running.stage_agent)
-    told = {"approved": verdict.approved, "reason": verdict.reason, "by": running.runtime}
-    task.tell(EventKind.GATE_VERDICT, *place, **told)
-
-
-def _seconds(closing: Closing) -> float:
+def _seconds(scene: Scene) -> float:
     """What its attempts took, not how long it waited between them."""
-    return round(closing.running.worked + max(closing.task.at - closing.running.started_at, 0.0), 3)
-
-
-def open_stage(
-    connection: Connection,
-    task: LockedTask,
-    pipeline: Pipeline,
-    agent_id: str,
-    input: str,
-    *,
-    branch: str = "",
-    opener: int | None = None,
-    message: str | None = None,
-) -> None:
-    """A new stage of `agent_id` and its first turn; `input` is a stored blob's hash."""
-    agent = pipeline.agent(agent_id)
-    assert isinstance(agent, Agent)  # sessions are refused at submission until they are built
-    stage, number = stages.open_stage(connection, task, agent_id, input, branch=branch, opener=opener)
-    task.tell(EventKind.STAGE_START, number, agent_id, runtime=agent.runtime, branch=branch)
-    new = NewTurn(stage, TurnKind.WORK, agent_id, agent.runtime, agent.model, parent=message)
-    turns.open_turn(connection, task, new)
+    running = scene.turn
+    if running is None:
+        return round(attempts.worked(scene.connection, scene.stage_id), 3)
+    return round(running.worked + max(scene.task.at - running.started_at, 0.0), 3)

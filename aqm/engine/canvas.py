@@ -3,22 +3,29 @@
 | opened | canvas |
 |---|---|
 | one turn | `run_turn.si(turn)`, `root_id` the task's first message, `parent_id` the message that opened it |
+| the branches of a fan-out | `group` of these |
+| the speakers of a parallel round | `group` of these; the last one's closing rings `conduct` |
+| a session's round that has ended | `conduct.si(stage, round)` |
 
-Chains, groups and chords of branches and rounds have their place here.
+A message is a doorbell: what it names is done once, whoever rings and however often.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from celery import Celery
+from celery import Celery, group
 from celery.canvas import Signature
 
-from aqm.storage.bells import Bell
+from aqm.storage.bells import Bell, RoundBell
 
-__all__ = ["RUN_TURN", "queue_of", "root_id", "turn_signature"]
+__all__ = ["CONDUCT", "CONTROL", "RUN_TURN", "canvas", "queue_of", "root_id", "turn_signature"]
 
 RUN_TURN = "aqm.run_turn"
+CONDUCT = "aqm.conduct"
+CONTROL = "control"  # the queue of decisions that belong to no runtime
 
 
 def queue_of(runtime: str, prefix: str = "") -> str:
@@ -28,6 +35,17 @@ def queue_of(runtime: str, prefix: str = "") -> str:
 def root_id(task: str) -> str:
     """The id of a task's first message: the same whoever rings it."""
     return str(uuid5(NAMESPACE_URL, f"aqm:{task}"))
+
+
+def canvas(app: Celery, bells: Sequence[Bell | RoundBell], prefix: str = "") -> Iterator[Signature]:
+    """What to publish for these bells: turns that one message opened together are a group."""
+    for bell in bells:
+        if isinstance(bell, RoundBell):
+            yield _round_signature(app, bell, prefix)
+    opened = [bell for bell in bells if isinstance(bell, Bell)]
+    for _, together in groupby(opened, key=lambda bell: (bell.task, bell.parent or bell.turn)):
+        signatures = [turn_signature(app, bell, prefix) for bell in together]
+        yield group(signatures, app=app) if len(signatures) > 1 else signatures[0]
 
 
 def turn_signature(app: Celery, bell: Bell, prefix: str = "") -> Signature:
@@ -42,4 +60,16 @@ def turn_signature(app: Celery, bell: Bell, prefix: str = "") -> Signature:
         parent_id=bell.parent,
         queue=queue_of(bell.runtime, prefix),
         priority=bell.priority * 3,
+    )
+
+
+def _round_signature(app: Celery, bell: RoundBell, prefix: str) -> Signature:
+    return app.signature(
+        CONDUCT,
+        args=(bell.stage, bell.round),
+        immutable=True,
+        task_id=str(uuid4()),
+        root_id=root_id(bell.task),
+        parent_id=bell.parent,
+        queue=queue_of(CONTROL, prefix),
     )

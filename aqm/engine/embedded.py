@@ -14,7 +14,7 @@ from celery.worker import WorkController
 from kombu.entity import Queue
 from kombu.transport import memory, virtual
 
-from aqm.engine.canvas import queue_of
+from aqm.engine.canvas import CONTROL, queue_of
 from aqm.engine.messages import SETTINGS, register
 from aqm.engine.ring import Ringer
 from aqm.engine.worker import Worker
@@ -91,48 +91,56 @@ class Transport(memory.Transport):
 
 
 class Embedded:
-    """A Celery app and its worker, in threads of this process."""
+    """A Celery app and its workers, in threads of this process: one runs turns, one decides on rounds, so
+    that no decision waits for a slot."""
 
     def __init__(self, runtimes: Iterable[str], slots: int) -> None:
         self._prefix = f"e{next(_instances)}."
         self._slots = slots
-        self.app = _app([queue_of(name, self._prefix) for name in runtimes])
+        self._turns = [queue_of(name, self._prefix) for name in runtimes]
+        self._control = queue_of(CONTROL, self._prefix)
+        self.app = _app([*self._turns, self._control])
         self.ringer = Ringer(self.app, self._prefix)
-        self._controller: Any = None
-        self._thread: threading.Thread | None = None
+        self._controllers: list[Any] = []
+        self._threads: list[threading.Thread] = []
 
     def start(self, worker: Callable[[], Worker]) -> None:
         register(self.app, worker)
         self.app.set_default()  # the pool's threads ask for the current app when they run a message
-        self._controller = WorkController(
+        self._open("turns", self._turns, self._slots)
+        self._open("control", [self._control], 1)
+
+    def _open(self, name: str, queues: list[str], slots: int) -> None:
+        controller = WorkController(
             app=self.app,
             pool_cls="threads",
-            concurrency=self._slots,
+            concurrency=slots,
+            queues=queues,
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=True,
-            hostname=f"{self._prefix}aqm@embedded",
+            hostname=f"{self._prefix}{name}@embedded",
             quiet=True,
         )
-        self._thread = threading.Thread(target=self._run, name="aqm-worker", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._controller.start()
-        except Exception:
-            logging.getLogger(__name__).exception(
-                "The embedded worker broke", extra={"action": "worker_broke"}
-            )
+        thread = threading.Thread(target=_run, args=(controller,), name=f"aqm-{name}", daemon=True)
+        thread.start()
+        self._controllers.append(controller)
+        self._threads.append(thread)
 
     def stop(self) -> None:
         """Take no more messages; the turns that run must have been stopped before."""
-        if self._controller is None:
-            return
-        self._controller.stop()
+        for controller in self._controllers:
+            controller.stop()
         _bell.ring()
-        if self._thread:
-            self._thread.join(2.0)
+        for thread in self._threads:
+            thread.join(2.0)
+
+
+def _run(controller: Any) -> None:
+    try:
+        controller.start()
+    except Exception:
+        logging.getLogger(__name__).exception("An embedded worker broke", extra={"action": "worker_broke"})
 
 
 def _app(queues: list[str]) -> Celery:

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import TypeVar
 
+from aqm.flow.joins import JoinRule, Reach
 from aqm.flow.task import Policy
 from aqm.pipeline.frozen import thaw
+from aqm.pipeline.graph import reach
 from aqm.pipeline.spec import Pipeline
 from aqm.storage import blobs
 from aqm.storage.database import Connection
 
-__all__ = ["pack_policy", "pipeline_of", "policy_of"]
+__all__ = ["Graph", "graph_of", "pack_policy", "pipeline_of", "policy_of"]
 
 _T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Who can come after whom, and the joins in the order of the file."""
+
+    reach: Reach
+    joins: Mapping[str, JoinRule]
+
+
 _KEPT = 64
 _pipelines: OrderedDict[str, Pipeline] = OrderedDict()  # by hash of the content, so never stale
 _policies: OrderedDict[str, Policy] = OrderedDict()
+_graphs: OrderedDict[str, Graph] = OrderedDict()
 _lock = Lock()
 
 
@@ -29,6 +43,18 @@ def pipeline_of(connection: Connection, project: int, hash: str) -> Pipeline:
     if found is None:
         found = thaw(blobs.read(connection, project, hash).encode())
         _keep(_pipelines, hash, found)
+    return found
+
+
+def graph_of(connection: Connection, project: int, hash: str) -> Graph:
+    """What joins look at."""
+    with _lock:
+        found = _graphs.get(hash)
+    if found is None:
+        pipeline = pipeline_of(connection, project, hash)
+        joins = {agent.id: agent.join for agent in pipeline.agents if agent.join is not None}
+        found = Graph(reach(pipeline), joins)
+        _keep(_graphs, hash, found)
     return found
 
 

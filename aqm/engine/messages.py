@@ -7,7 +7,8 @@ from typing import Any
 
 from celery import Celery
 
-from aqm.engine.canvas import RUN_TURN
+from aqm.engine.canvas import CONDUCT, RUN_TURN
+from aqm.engine.conduct import conduct
 from aqm.engine.run_turn import run_turn
 from aqm.engine.worker import Worker
 
@@ -36,3 +37,7 @@ def register(app: Celery, worker: Callable[[], Worker]) -> None:
     @app.task(name=RUN_TURN, bind=True, shared=False)  # of this app alone: tests open several
     def _run_turn(self: Any, turn: int) -> None:
         run_turn(worker(), turn, self.request.id)
+
+    @app.task(name=CONDUCT, bind=True, shared=False)
+    def _conduct(self: Any, stage: int, number: int) -> None:
+        conduct(worker(), stage, number, self.request.id)

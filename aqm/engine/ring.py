@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from aqm.engine.canvas import turn_signature
-from aqm.storage.bells import Bell
+from aqm.engine.canvas import canvas
+from aqm.storage.bells import Bell, RoundBell
 
 __all__ = ["Ringer"]
 
@@ -23,12 +23,11 @@ class Ringer:
     def __init__(self, app: Celery, prefix: str = "") -> None:
         self._app, self._prefix = app, prefix
 
-    def __call__(self, bells: Sequence[Bell]) -> None:
-        for bell in bells:
+    def __call__(self, bells: Sequence[Bell | RoundBell]) -> None:
+        for signature in canvas(self._app, bells, self._prefix):
             try:
-                turn_signature(self._app, bell, self._prefix).apply_async()
+                signature.apply_async()
             except (OperationalError, OSError) as error:
-                log.warning(
-                    "Could not ring", extra={"action": "ring_failed", "turn": bell.turn, "error": str(error)}
-                )
+                told = {"action": "ring_failed", "turns": len(bells), "error": str(error)}
+                log.warning("Could not ring", extra=told)
                 return

@@ -109,6 +109,7 @@ def _claim(worker: Worker, turn: int) -> tuple[Claim, Stop] | None:
         if claim is None:
             return None
         task.move(TaskStatus.IN_PROGRESS)
+        task.recover()
         task.tell(
             EventKind.TURN_START,
             claim.stage,
@@ -116,6 +117,7 @@ def _claim(worker: Worker, turn: int) -> tuple[Claim, Stop] | None:
             kind=claim.kind.value,
             runtime=claim.runtime,
             attempt=claim.number,
+            round=claim.round,
         )
         news = tuple(task.news)
     stop = worker.running.add(claim.attempt)

@@ -79,7 +79,9 @@ class Sweep(threading.Thread):
             at = now(connection)
             held = leases.held(connection, running)
             due = bells.next_due(connection, worker.owner)
-            unheard = bells.some_unheard(connection, worker.owner, at)
+            unheard = bells.some_unheard(connection, worker.owner, at) or bells.rounds_due(
+                connection, worker.owner, at
+            )
             sight = leases.expired(connection, worker.owner)
         worker.running.stop(set(running) - held, FENCED)
         if unheard or (due is not None and due <= at):
@@ -94,7 +96,7 @@ class Sweep(threading.Thread):
             return
         with worker.database.writing(durable=False) as connection:
             at = now(connection)
-            rung = bells.take(connection, worker.owner, worker.window.room(connection, worker.owner), at)
+            rung = worker.take_bells(connection, at)
             again = bells.take_unheard(connection, worker.owner, at)
         spread(worker, (), [*rung, *again])
 

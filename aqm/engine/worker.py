@@ -12,11 +12,14 @@ from aqm.engine.window import SharedWindow, Window
 from aqm.errors import AqmError
 from aqm.flow.event import Event
 from aqm.runtimes.base import Host, Live
-from aqm.storage.bells import Bell
+from aqm.storage import bells
+from aqm.storage.bells import Bell, RoundBell
 from aqm.storage.claims import Claim
-from aqm.storage.database import Database
+from aqm.storage.database import Connection, Database
 
-__all__ = ["Consent", "Worker"]
+__all__ = ["AnyBell", "Consent", "Worker"]
+
+AnyBell = Bell | RoundBell
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,14 @@ class Worker:
     window: Window = field(default_factory=SharedWindow)
     live_folder: Path | None = None
     feed: LiveFeed = field(default_factory=LiveFeed)  # started by whoever runs turns with live text
-    ring: Callable[[Sequence[Bell]], None] = _nothing
+    ring: Callable[[Sequence[AnyBell]], None] = _nothing
     on_events: Callable[[Sequence[Event]], None] = _nothing
     on_live: Callable[[Claim, Live], None] = _nothing
     on_fault: Callable[[AqmError], None] = _nothing  # this process cannot record what its turns did
     running: Running = field(default_factory=Running)
+
+    def take_bells(self, connection: Connection, at: float, *, rounds: bool = True) -> list[AnyBell]:
+        """What this process is to ring after the commit: turns, as many as there is room for, and rounds that
+        have ended."""
+        ended = bells.take_rounds(connection, self.owner, at) if rounds else []
+        return [*bells.take(connection, self.owner, self.window.room(connection, self.owner), at), *ended]

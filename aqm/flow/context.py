@@ -42,6 +42,12 @@ class Past:
     text: str | None = None
     name: str = ""
     verdict: Verdict | None = None
+    task: str = ""  # another task, which this one fixes; "" is this one
+
+    @property
+    def place(self) -> str:
+        """The stage as it is named to a reader."""
+        return f"{self.number} of {self.task}" if self.task else str(self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ def context(
             return _told("Your own earlier stages", own, window, own_missing)
         case "both":
             shared = _told("Earlier stages", past, window, missing)
-            shown = {stage.number for stage in _newest(past, window)}
+            shown = {stage.place for stage in _newest(past, window)}
             rest = _told("Your own earlier stages", own, window, own_missing, shown)
             return "\n\n".join(part for part in (shared, rest) if part)
         case never:
@@ -119,7 +125,7 @@ def _told(
     past: Sequence[Past],
     window: int,
     missing: int,
-    shown: set[int] | frozenset[int] = frozenset(),
+    shown: set[str] | frozenset[str] = frozenset(),
 ) -> str:
     """Oldest first: a count, one line each, then those in full; of those already `shown` only the place."""
     if not past:
@@ -132,7 +138,7 @@ def _told(
     lines += [_in_a_line(stage) for stage in listed]
     parts = [f"# {title}", "\n".join(lines)]
     parts += [
-        f"(Stage {stage.number} stands above.)" if stage.number in shown else _in_full(stage)
+        f"(Stage {stage.place} stands above.)" if stage.place in shown else _in_full(stage)
         for stage in newest
     ]
     return "\n\n".join(part for part in parts if part)
@@ -140,13 +146,13 @@ def _told(
 
 def _in_a_line(stage: Past) -> str:
     return " · ".join(
-        part for part in (f"- {stage.number}", stage.agent, stage.status, stage.headline) if part
+        part for part in (f"- {stage.place}", stage.agent, stage.status, stage.headline) if part
     )
 
 
 def _in_full(stage: Past) -> str:
     who = f"{stage.name} ({stage.agent})" if stage.name and stage.name != stage.agent else stage.agent
-    parts = [f"## Stage {stage.number} · {who} · {stage.status}"]
+    parts = [f"## Stage {stage.place} · {who} · {stage.status}"]
     if stage.verdict:
         decision = "approved" if stage.verdict.approved else "rejected"
         parts.append(f"Gate: {decision}: {headline(stage.verdict.reason)}".rstrip(": "))

@@ -1,22 +1,55 @@
-"""The rule of rules: an outcome becomes a decision. Total, deterministic, and without any effect."""
+"""The rule of rules: an outcome becomes a decision. Total, deterministic, and without any effect.
+
+An agent's stage goes: gate before → question before → work → questions of its own → declared output → gate
+after → handoffs. A session's: gate before → rounds → summary → gate after → handoffs.
+"""
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Any, assert_never
 
-from aqm.flow.decision import Again, Decision, Fail, HandOff, Hold, Judge, Requeue
-from aqm.flow.gate import Verdict, verdict, verdict_problem
+from aqm.flow.asking import asked_by, gate_question, opening_question, pauses_before
+from aqm.flow.decision import (
+    Absent,
+    Again,
+    Ask,
+    Decision,
+    Fail,
+    HandOff,
+    Hold,
+    Judge,
+    Repair,
+    Requeue,
+    Routed,
+    Spoke,
+    Work,
+)
+from aqm.flow.directives import read
+from aqm.flow.fields import fields, problems
+from aqm.flow.gate import Verdict, command_verdict, verdict, verdict_problem
 from aqm.flow.outcome import Answer, Failure, FailureClass, Outcome, Treatment
-from aqm.flow.routing import route
-from aqm.flow.state import TurnKind
+from aqm.flow.prompt import output_repair_text
+from aqm.flow.router import chosen
+from aqm.flow.routing import Said, route
+from aqm.flow.state import TurnKind, Waits
 from aqm.flow.task import Policy, Stage, Task, Turn
-from aqm.pipeline.spec import Agent, AnyAgent, Gate, Pipeline, Retry
+from aqm.pipeline.spec import Agent, AnyAgent, Gate, Pipeline, Retry, Session
 
-__all__ = ["MAX_LOSSES", "decide"]
+__all__ = ["MAX_LOSSES", "begin", "decide", "judged", "repairs_output", "spoken"]
 
 MAX_LOSSES = 3  # the third worker lost to the same turn poisons it
+MAX_OUTPUT_REPAIRS = 2
 HOLD_FIRST, HOLD_MOST = 15.0, 900.0  # seconds; doubled from one hold to the next
 UNREADABLE = "unreadable verdict"
+
+
+def begin(agent: AnyAgent, stage: Stage) -> Ask | Judge | Work:
+    """What a stage does first, or next after an approval of its gate `before`."""
+    gate = agent.gate
+    if gate is not None and gate.when == "before" and stage.verdict is None:
+        return _gate(agent, gate, stage, "")
+    return _begun(agent)
 
 
 def decide(
@@ -26,64 +59,207 @@ def decide(
     agent = pipeline.agent(stage.agent)
     match outcome:
         case Answer():
-            decision = _after_answer(pipeline, task, stage, turn, outcome, agent)
+            return _after_answer(pipeline, policy, task, stage, turn, outcome, agent)
         case Failure():
-            decision = _after_failure(agent, turn, outcome)
+            rejection = _rejection(turn, agent, outcome)
+            if rejection is not None:
+                return judged(pipeline, policy, task, stage, rejection)
+            return _after_failure(pipeline, agent, turn, outcome)
         case never:
             assert_never(never)
-    if isinstance(decision, HandOff):
-        return _within_limit(decision, policy, task)
-    return decision
 
 
-def _after_answer(
-    pipeline: Pipeline, task: Task, stage: Stage, turn: Turn, answer: Answer, agent: AnyAgent
-) -> Decision:
-    if turn.kind is TurnKind.GATE:
-        return _after_judge(pipeline, task, stage, turn, answer, agent)
-    if agent.gate is not None and agent.gate.type == "llm":
-        return Judge()
-    return route(pipeline, agent, task, stage, answer.text, answer.fields, None)
-
-
-def _after_judge(
-    pipeline: Pipeline, task: Task, stage: Stage, turn: Turn, answer: Answer, agent: AnyAgent
-) -> Decision:
-    found = verdict(answer.text, answer.fields)
-    if found is None and turn.repairs == 0:
-        return Judge(repair=verdict_problem(answer.text, answer.fields))
-    decided = found or Verdict(approved=False, reason=UNREADABLE)
-    if not decided.approved and stage.rejections >= _gate(agent).max_retries:
+def judged(
+    pipeline: Pipeline, policy: Policy, task: Task, stage: Stage, decided: Verdict
+) -> Ask | Work | Repair | HandOff | Fail:
+    """What follows from a gate's verdict, whoever gave it."""
+    agent = pipeline.agent(stage.agent)
+    gate = agent.gate or Gate()
+    if not decided.approved and stage.rejections >= gate.max_retries:
         times = stage.rejections + 1
         message = f"{agent.id} was rejected {times} {'time' if times == 1 else 'times'}: {decided.reason}"
         return Fail(Failure(FailureClass.REJECTED, message), decided)
-    return route(pipeline, agent, task, stage, stage.output or "", None, decided)
+    if gate.when == "before" and decided.approved:
+        return _begun(agent, decided)
+    said = Said(stage.output or "", stage.fields)
+    return _within_limit(route(pipeline, agent, task, stage, said, decided), policy, task)
 
 
-def _after_failure(agent: AnyAgent, turn: Turn, failure: Failure) -> Decision:
+def spoken(
+    pipeline: Pipeline, policy: Policy, task: Task, stage: Stage, text: str
+) -> Judge | Ask | Repair | HandOff | Fail:
+    """What follows when a session has its output."""
+    agent = pipeline.agent(stage.agent)
+    if agent.gate is not None and agent.gate.when == "after":
+        return _gate(agent, agent.gate, stage, text)
+    return _routed(pipeline, policy, task, stage, agent, Said(text))
+
+
+def _begun(agent: AnyAgent, decided: Verdict | None = None) -> Ask | Work:
+    if isinstance(agent, Agent) and pauses_before(agent):
+        return Ask(Waits.INPUT, opening_question(agent), verdict=decided)
+    return Work(verdict=decided)
+
+
+def _gate(
+    agent: AnyAgent, gate: Gate, stage: Stage, output: str, found: Mapping[str, Any] | None = None
+) -> Ask | Judge:
+    if gate.type == "human":
+        return Ask(Waits.GATE, gate_question(agent, gate, stage.input, output), found)
+    return Judge(fields=found)
+
+
+# Answers -----------------------------------------------------------------------------------------
+
+
+def _after_answer(
+    pipeline: Pipeline,
+    policy: Policy,
+    task: Task,
+    stage: Stage,
+    turn: Turn,
+    answer: Answer,
+    agent: AnyAgent,
+) -> Decision:
+    match turn.kind:
+        case TurnKind.ROUTE:
+            return Routed(chosen(pipeline, answer.text, answer.fields), "the router's answer names no agent")
+        case TurnKind.SPEAK:
+            keyword = agent.consensus.keyword if isinstance(agent, Session) else None
+            return Spoke(read(answer.text, keyword).agrees)
+        case TurnKind.SUMMARY:
+            return spoken(pipeline, policy, task, stage, answer.text)
+        case TurnKind.GATE:
+            return _after_judge(pipeline, policy, task, stage, turn, answer, agent)
+        case TurnKind.WORK | TurnKind.REPAIR:
+            return _after_work(pipeline, policy, task, stage, turn, answer, agent)
+        case never:
+            assert_never(never)
+
+
+def _after_work(
+    pipeline: Pipeline,
+    policy: Policy,
+    task: Task,
+    stage: Stage,
+    turn: Turn,
+    answer: Answer,
+    agent: AnyAgent,
+) -> Decision:
+    if turn.kind is TurnKind.REPAIR and not repairs_output(agent, stage):
+        said = Said(stage.output or "", stage.fields, choice=answer.text)
+        return _routed(pipeline, policy, task, stage, agent, said)
+    if isinstance(agent, Agent):
+        questions = asked_by(agent, answer.text)
+        if questions and turn.kind is TurnKind.WORK:
+            return Ask(Waits.INPUT, "\n".join(questions))
+        if agent.output is not None:
+            return _after_output(pipeline, policy, task, stage, turn, answer, agent, agent.output)
+    return _checked(pipeline, policy, task, stage, agent, answer.text, None)
+
+
+def repairs_output(agent: AnyAgent, stage: Stage) -> bool:
+    """Whether a repair turn of this stage is about the declared output: that is checked before all else."""
+    return isinstance(agent, Agent) and agent.output is not None and stage.fields is None
+
+
+def _after_output(
+    pipeline: Pipeline,
+    policy: Policy,
+    task: Task,
+    stage: Stage,
+    turn: Turn,
+    answer: Answer,
+    agent: Agent,
+    schema: Mapping[str, Any],
+) -> Decision:
+    found = dict(fields(answer.text, answer.fields, declared=True))
+    wrong = problems(found, schema)
+    if not wrong:
+        return _checked(pipeline, policy, task, stage, agent, answer.text, found)
+    if turn.repairs < MAX_OUTPUT_REPAIRS:
+        return Repair(output_repair_text(wrong, schema))
+    message = f"{agent.id} did not give its declared output: {'; '.join(wrong)}"
+    return Fail(Failure(FailureClass.OUTPUT_INVALID, message))
+
+
+def _checked(
+    pipeline: Pipeline,
+    policy: Policy,
+    task: Task,
+    stage: Stage,
+    agent: AnyAgent,
+    text: str,
+    found: Mapping[str, Any] | None,
+) -> Decision:
+    if agent.gate is not None and agent.gate.when == "after":
+        return _gate(agent, agent.gate, stage, text, found)
+    return _routed(pipeline, policy, task, stage, agent, Said(text, found))
+
+
+def _routed(
+    pipeline: Pipeline, policy: Policy, task: Task, stage: Stage, agent: AnyAgent, said: Said
+) -> Repair | HandOff | Fail:
+    return _within_limit(route(pipeline, agent, task, stage, said, stage.verdict), policy, task)
+
+
+def _after_judge(
+    pipeline: Pipeline,
+    policy: Policy,
+    task: Task,
+    stage: Stage,
+    turn: Turn,
+    answer: Answer,
+    agent: AnyAgent,
+) -> Decision:
+    if agent.gate is not None and agent.gate.type == "command":
+        return judged(pipeline, policy, task, stage, Verdict(approved=True, reason=""))
+    found = verdict(answer.text, answer.fields)
+    if found is None and turn.repairs == 0:
+        return Judge(repair=verdict_problem(answer.text, answer.fields))
+    return judged(pipeline, policy, task, stage, found or Verdict(approved=False, reason=UNREADABLE))
+
+
+def _rejection(turn: Turn, agent: AnyAgent, failure: Failure) -> Verdict | None:
+    """A gate's command that ended with an exit code of its own has judged."""
+    commands = turn.kind is TurnKind.GATE and agent.gate is not None and agent.gate.type == "command"
+    return command_verdict(failure) if commands else None
+
+
+# Failures ----------------------------------------------------------------------------------------
+
+
+def _after_failure(pipeline: Pipeline, agent: AnyAgent, turn: Turn, failure: Failure) -> Decision:
+    who = pipeline.find(turn.agent) or agent
     treatment = failure.remedy.treatment
+    decision: Again | Requeue | Fail
     match treatment:
         case Treatment.RETRY:
-            return _retried(agent, turn, failure)
+            decision = _retried(who, turn, failure)
         case Treatment.WAIT:
             stalls = failure.kind in (FailureClass.CLI_MISSING, FailureClass.CLI_TOO_OLD)
             return Hold(_hold(turn, failure), failure, stalls)
         case Treatment.REQUEUE:
-            return _after_loss(agent, turn, failure)
+            decision = _after_loss(who, turn, failure)
         case Treatment.FAIL:
-            return Fail(failure)
+            decision = Fail(failure)
         case never:
             assert_never(never)
+    if isinstance(decision, Fail) and turn.kind is TurnKind.SPEAK:
+        return Absent(decision.failure)
+    if isinstance(decision, Fail) and turn.kind is TurnKind.ROUTE:
+        return Routed(None, f"the router failed: {failure.kind.value}")
+    return decision
 
 
-def _retried(agent: AnyAgent, turn: Turn, failure: Failure) -> Decision:
+def _retried(agent: AnyAgent, turn: Turn, failure: Failure) -> Again | Fail:
     policy = agent.retry if isinstance(agent, Agent) else Retry()
     if turn.failures >= policy.max_retries:
         return Fail(failure)
     return Again(policy.backoff, failure, policy.fallback_context_strategy or turn.strategy)
 
 
-def _after_loss(agent: AnyAgent, turn: Turn, failure: Failure) -> Decision:
+def _after_loss(agent: AnyAgent, turn: Turn, failure: Failure) -> Requeue | Fail:
     if turn.losses + 1 < MAX_LOSSES:
         return Requeue(failure)
     message = f"{agent.id} lost {MAX_LOSSES} workers in a row; it is not tried again"
@@ -96,13 +272,9 @@ def _hold(turn: Turn, failure: Failure) -> float:
     return float(min(HOLD_FIRST * 2 ** min(turn.holds, 10), HOLD_MOST))
 
 
-def _within_limit(decision: HandOff, policy: Policy, task: Task) -> Decision:
-    if task.stages + len(decision.arrivals) <= policy.max_stages:
+def _within_limit(decision: Repair | HandOff | Fail, policy: Policy, task: Task) -> Repair | HandOff | Fail:
+    if not isinstance(decision, HandOff) or task.stages + len(decision.arrivals) <= policy.max_stages:
         return decision
     names = ", ".join(arrival.agent for arrival in decision.arrivals)
     message = f"{names} would be stage {task.stages + 1}, and max_stages is {policy.max_stages}"
     return Fail(Failure(FailureClass.STAGE_LIMIT, message), decision.verdict)
-
-
-def _gate(agent: AnyAgent) -> Gate:
-    return agent.gate or Gate()

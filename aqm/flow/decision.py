@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aqm.flow.gate import Verdict
 from aqm.flow.outcome import Failure
+from aqm.flow.state import Waits
 
 if TYPE_CHECKING:
     from aqm.pipeline.spec import ContextStrategy
 
-__all__ = ["Again", "Arrival", "Decision", "Fail", "HandOff", "Hold", "Judge", "Requeue"]
+__all__ = [
+    "Absent",
+    "Again",
+    "Arrival",
+    "Ask",
+    "Decision",
+    "Fail",
+    "HandOff",
+    "Hold",
+    "Judge",
+    "Repair",
+    "Requeue",
+    "Routed",
+    "Spoke",
+    "Work",
+]
+
+Fields = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +68,62 @@ class Requeue:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """The agent works, or the session meets. `note` is what a person was asked and answered, as JSON;
+    `verdict` that of a gate before the work."""
+
+    note: str = ""
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Judge:
-    """The work is done; a judge turn checks it. `repair` tells what was wrong with the last verdict."""
+    """A judge's turn, or the gate's command. `repair` tells what was wrong with the last verdict; `fields`
+    are the answer's, checked against its declared output."""
 
     repair: str = ""
+    fields: Fields | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A person is asked for a verdict or an answer; the branch waits."""
+
+    waits: Waits
+    question: str
+    fields: Fields | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """The agent is asked to answer in the agreed form; `note` is the request."""
+
+    note: str
+    fields: Fields | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spoke:
+    """A participant had its say in a round; `vote` is None when it said nothing of one."""
+
+    vote: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A participant could not speak in this round."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The agent that the task starts at; None: the router's answer named none, and the first one starts."""
+
+    agent: str | None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +148,4 @@ class Fail:
     verdict: Verdict | None = None
 
 
-Decision = Again | Hold | Requeue | Judge | HandOff | Fail
+Decision = Again | Hold | Requeue | Work | Judge | Ask | Repair | Spoke | Absent | Routed | HandOff | Fail

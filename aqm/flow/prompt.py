@@ -20,16 +20,19 @@ __all__ = [
     "read_names",
     "render_payload",
     "render_prompt",
+    "repaired_text",
     "with_output_request",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class PromptValues:
-    """The variables of a `system_prompt`. `task` holds id, description and so on; `stage` number and visits;
-    `output`, `reject_reason` and `gate_result` are those of the stage before."""
+    """The variables of a `system_prompt`. `inputs` holds what a join collected, by agent; `task` holds id,
+    description and so on; `stage` number and visits; `output`, `reject_reason` and `gate_result` are those of
+    the stage before."""
 
     input: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
     context: str = ""
     transcript: str = ""
     chunks: str = ""
@@ -103,6 +106,11 @@ def _output_request(schema: Mapping[str, Any]) -> str:
         "End your answer with one fenced block marked `json` that holds one JSON object, and nothing behind "
         f"it. The object must fit this JSON Schema:\n\n{described}"
     )
+
+
+def repaired_text(asked: str, said: str, request: str) -> str:
+    """An agent is asked again: what it was asked, what it said, and what is wanted now."""
+    return f"{asked}\n\nYou have answered this already:\n\n{fenced(said, 'text')}\n\n{request}"
 
 
 def handoff_repair_text(choices: Sequence[str], invalid: Sequence[str] = ()) -> str:

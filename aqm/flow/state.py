@@ -8,11 +8,15 @@ __all__ = [
     "TASK_MOVES",
     "TURN_MOVES",
     "AttemptStatus",
+    "BranchStatus",
+    "ChunkStatus",
     "Priority",
     "StageStatus",
     "TaskStatus",
     "TurnKind",
     "TurnStatus",
+    "Waits",
+    "resting",
 ]
 
 
@@ -44,6 +48,33 @@ class StageStatus(StrEnum):
     DONE = "done"
     FAILED = "failed"
     DROPPED = "dropped"  # a restart or a cancel took it back
+
+
+class Waits(StrEnum):
+    """What an open stage waits for instead of a turn."""
+
+    GATE = "gate"  # a person's verdict
+    INPUT = "input"  # a person's answer
+    HOST = "host"  # a host that can run it
+
+
+class BranchStatus(StrEnum):
+    LIVE = "live"
+    PARKED = "parked"  # arrived at a join that is not open yet
+    FORKED = "forked"  # it fanned out itself
+    MERGED = "merged"  # a join went on with it
+    LATE = "late"  # it arrived at a join that had gone on without it
+    ENDED = "ended"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # with the task, or because another branch failed; a restart takes it up again
+    DROPPED = "dropped"  # a restart took it back
+
+
+class ChunkStatus(StrEnum):
+    OPEN = "open"
+    DONE = "done"
+    REMOVED = "removed"
+    DROPPED = "dropped"  # a restart took back the stage that added it
 
 
 class TurnStatus(StrEnum):
@@ -84,23 +115,23 @@ class Priority(StrEnum):
         return list(Priority).index(self)
 
 
+_REOPENED = frozenset({TaskStatus.IN_PROGRESS, TaskStatus.AWAITING_GATE, TaskStatus.AWAITING_HUMAN_INPUT})
+
 TASK_MOVES: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.PENDING: frozenset(
         {TaskStatus.IN_PROGRESS, TaskStatus.STALLED, TaskStatus.CANCELLED, TaskStatus.FAILED}
         | {TaskStatus.AWAITING_GATE, TaskStatus.AWAITING_HUMAN_INPUT}
     ),
     TaskStatus.IN_PROGRESS: frozenset(set(TaskStatus) - {TaskStatus.PENDING, TaskStatus.IN_PROGRESS}),
-    TaskStatus.AWAITING_GATE: frozenset(
-        {TaskStatus.IN_PROGRESS, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
-    ),
+    TaskStatus.AWAITING_GATE: frozenset(set(TaskStatus) - {TaskStatus.PENDING, TaskStatus.AWAITING_GATE}),
     TaskStatus.AWAITING_HUMAN_INPUT: frozenset(
-        {TaskStatus.IN_PROGRESS, TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED}
+        set(TaskStatus) - {TaskStatus.PENDING, TaskStatus.AWAITING_HUMAN_INPUT}
     ),
-    TaskStatus.STALLED: frozenset({TaskStatus.IN_PROGRESS, TaskStatus.FAILED, TaskStatus.CANCELLED}),
+    TaskStatus.STALLED: frozenset(set(TaskStatus) - {TaskStatus.PENDING, TaskStatus.STALLED}),
     # a restart opens an ended task again
-    TaskStatus.COMPLETED: frozenset({TaskStatus.IN_PROGRESS}),
-    TaskStatus.FAILED: frozenset({TaskStatus.IN_PROGRESS}),
-    TaskStatus.CANCELLED: frozenset({TaskStatus.IN_PROGRESS}),
+    TaskStatus.COMPLETED: _REOPENED,
+    TaskStatus.FAILED: _REOPENED,
+    TaskStatus.CANCELLED: _REOPENED,
 }
 
 TURN_MOVES: dict[TurnStatus, frozenset[TurnStatus]] = {
@@ -113,3 +144,13 @@ TURN_MOVES: dict[TurnStatus, frozenset[TurnStatus]] = {
     TurnStatus.FAILED: frozenset({TurnStatus.DROPPED}),
     TurnStatus.DROPPED: frozenset(),
 }
+
+
+def resting(live: int, gates: int, inputs: int, hosts: int) -> TaskStatus:
+    """The status of a task with so many open stages, of which so many wait: it is in progress while any
+    branch runs."""
+    if live > gates + inputs + hosts:
+        return TaskStatus.IN_PROGRESS
+    if gates:
+        return TaskStatus.AWAITING_GATE
+    return TaskStatus.AWAITING_HUMAN_INPUT if inputs else TaskStatus.STALLED

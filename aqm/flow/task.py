@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aqm.flow.state import TurnKind
 
 if TYPE_CHECKING:
+    from aqm.flow.gate import Verdict
     from aqm.pipeline.spec import ContextStrategy
 
 __all__ = ["Policy", "Stage", "Task", "Turn"]
@@ -24,6 +25,7 @@ class Policy:
     gate_model: str | None = None
     gate_timeout: float = 120.0
     gate_system_prompt: str | None = None
+    router_runtime: str | None = None
     timeouts: Mapping[str, float] = field(default_factory=dict)
     idle_timeouts: Mapping[str, float] = field(default_factory=dict)
 
@@ -40,7 +42,8 @@ class Task:
 @dataclass(frozen=True, slots=True)
 class Stage:
     """`rejections` counts those of this agent in this branch since its last approval; `output` is None
-    until the work was answered."""
+    until the work was answered, `fields` until it was checked against a declared `output`. `verdict` is the
+    gate's, once there is one."""
 
     number: int
     agent: str
@@ -49,11 +52,14 @@ class Stage:
     branch: str = ""
     visit: int = 1
     rejections: int = 0
+    fields: Mapping[str, Any] | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`failures` are retries spent, `losses` lost workers, `holds` waits for the vendor or a host."""
+    """`agent` is who answers: in a session a participant. `failures` are retries spent, `losses` lost
+    workers, `holds` waits for the vendor or a host."""
 
     kind: TurnKind
     repairs: int = 0
@@ -61,3 +67,4 @@ class Turn:
     losses: int = 0
     holds: int = 0
     strategy: ContextStrategy | None = None
+    agent: str = ""

@@ -11,10 +11,11 @@ from aqm.errors import Fault, did_you_mean
 from aqm.pipeline.conditions import Comparison, compile_condition
 from aqm.pipeline.expressions import NAMES
 from aqm.pipeline.flags import widening_flags
-from aqm.pipeline.graph import endless_loops, first_agent, only_speaking, reachable
-from aqm.pipeline.places import template_place, templates_of
+from aqm.pipeline.graph import endless_loops, first_agent, reachable
+from aqm.pipeline.idle import idle_words
+from aqm.pipeline.places import Template, template_place, templates_of
 from aqm.pipeline.sources import Sources
-from aqm.pipeline.spec import Agent, AnyAgent, Pipeline
+from aqm.pipeline.spec import Agent, AnyAgent, Pipeline, Session
 from aqm.pipeline.templates import variables
 
 __all__ = ["HostFacts", "advice"]
@@ -36,15 +37,15 @@ class HostFacts:
 
 def advice(pipeline: Pipeline, sources: Sources, host: HostFacts | None = None) -> list[Fault]:
     warnings = [*_of_start(pipeline, sources), *_of_graph(pipeline, sources)]
+    warnings += idle_words(pipeline, sources)
     for agent in pipeline.agents:
+        warnings += _of_auto(pipeline, agent, sources)
         warnings += _of_templates(agent, sources)
         warnings += _of_comparisons(agent, sources)
         if isinstance(agent, Agent):
             warnings += _of_flags(agent, sources)
             warnings += _of_host(agent, sources, host) if host else []
-        if host and agent.gate is not None and agent.gate.runtime is not None:
-            place = sources.place(agent.id, "gate", "runtime")
-            warnings += _of_runtime(agent.gate.runtime, place, host)
+        warnings += _of_gate(agent, sources, host) if host else []
     return warnings
 
 
@@ -74,25 +75,6 @@ def _of_graph(pipeline: Pipeline, sources: Sources) -> Iterator[Fault]:
         )
         cure = "give one of its handoffs a condition that can fail"
         yield _warning(sources.place(loop[0], "handoffs"), said, cure)
-    for name in sorted(only_speaking(pipeline)):
-        yield from _of_speaker(pipeline.agent(name), sources)
-
-
-def _of_speaker(agent: AnyAgent, sources: Sources) -> Iterator[Fault]:
-    name = agent.id
-    if agent.handoffs:
-        yield _unused(sources.place(name, "handoffs"), name, "handoffs")
-    if agent.gate is not None:
-        yield _unused(sources.place(name, "gate"), name, "gate")
-    if isinstance(agent, Agent) and agent.human_input is not None and agent.human_input.enabled:
-        yield _unused(sources.place(name, "human_input"), name, "human_input")
-    if agent.join is not None:
-        yield _unused(sources.place(name, "join"), name, "join")
-
-
-def _unused(place: Place, name: str, key: str) -> Fault:
-    said = f"{name} only speaks in sessions, where its {key} counts for nothing"
-    return _warning(place, said, f"remove it, or write the {key} at the session")
 
 
 def _of_templates(agent: AnyAgent, sources: Sources) -> Iterator[Fault]:
@@ -100,9 +82,43 @@ def _of_templates(agent: AnyAgent, sources: Sources) -> Iterator[Fault]:
         for name in sorted(variables(template.source) - template.variables):
             before = re.split(rf"\b{name}\b", template.source)[0]
             place = template_place(sources, agent, template, before.count("\n") + 1)
-            near = did_you_mean(name, template.variables)
             said = f"the variable {name!r} is not known here and stays empty"
-            yield _warning(place, said, near)
+            yield _warning(place, said, _cure_of(name, agent, template))
+
+
+def _cure_of(name: str, agent: AnyAgent, template: Template) -> str:
+    if name == "inputs" and template.path == ("system_prompt",):
+        return f"it holds the branches' payloads of an agent with join, and {agent.id} has none"
+    return did_you_mean(name, template.variables)
+
+
+def _of_auto(pipeline: Pipeline, agent: AnyAgent, sources: Sources) -> Iterator[Fault]:
+    """An agent that nobody told how to choose may not do so."""
+    numbers = [number for number, each in enumerate(agent.handoffs) if each.condition.strip() == "auto"]
+    who = [agent] if isinstance(agent, Agent) else _last_speakers(pipeline, agent)
+    if not numbers or any(_knows_handoffs(each) for each in who):
+        return
+    place = sources.place(agent.id, "handoffs", numbers[0], "condition")
+    said = (
+        f"the prompt of {who[0].id} never mentions HANDOFF"
+        if len(who) == 1
+        else (f"no prompt of the participants of {agent.id} mentions HANDOFF")
+    )
+    yield _warning(place, said, "ask it to end with a line such as  HANDOFF: agent")
+
+
+def _last_speakers(pipeline: Pipeline, session: Session) -> list[Agent]:
+    names = [session.summary_agent] if session.summary_agent else session.participants
+    return [each for each in map(pipeline.agent, names) if isinstance(each, Agent)]
+
+
+def _knows_handoffs(agent: Agent) -> bool:
+    fields = (agent.output or {}).get("properties") or {}
+    return (
+        agent.runtime == "command"  # a program knows without being told
+        or "handoff" in agent.system_prompt.casefold()
+        or any(name.casefold() == "handoff" for name in fields)
+    )
 
 
 def _of_comparisons(agent: AnyAgent, sources: Sources) -> Iterator[Fault]:
@@ -133,20 +149,38 @@ def _of_flags(agent: Agent, sources: Sources) -> Iterator[Fault]:
 
 def _of_host(agent: Agent, sources: Sources, host: HostFacts) -> Iterator[Fault]:
     yield from _of_runtime(agent.runtime, sources.place(agent.id, "runtime"), host)
-    if agent.runtime == "command" and not host.has_command(agent.command[0]):
-        place = sources.place(agent.id, "command", 0)
-        yield _warning(
-            place, f"there is no command {agent.command[0]!r} on this host", "install it, or check PATH"
-        )
+    if agent.runtime == "command":
+        yield from _of_command(agent.command[0], sources.place(agent.id, "command", 0), host)
     for number, entry in enumerate(agent.mcp):
         command = entry.command or "npx"
-        if not host.has_command(command):
+        if _lacks(command, host):
             place = sources.place(agent.id, "mcp", number, "command")
             said = f"the MCP server {entry.server} needs {command!r}, which is not on this host"
             yield _warning(place, said, "install it, or check PATH")
         for key, value in entry.env.items():
             place = sources.place(agent.id, "mcp", number, "env", key)
             yield from _of_variables(value, place, host)
+
+
+def _of_gate(agent: AnyAgent, sources: Sources, host: HostFacts) -> Iterator[Fault]:
+    gate = agent.gate
+    if gate is None:
+        return
+    if gate.runtime is not None and gate.type == "llm":
+        yield from _of_runtime(gate.runtime, sources.place(agent.id, "gate", "runtime"), host)
+    if isinstance(gate.run, tuple):
+        yield from _of_command(gate.run[0], sources.place(agent.id, "gate", "run", 0), host)
+
+
+def _of_command(name: str, place: Place, host: HostFacts) -> Iterator[Fault]:
+    if _lacks(name, host):
+        yield _warning(place, f"there is no command {name!r} on this host", "install it, or check PATH")
+
+
+def _lacks(name: str, host: HostFacts) -> bool:
+    """A path such as `./answer.sh` is looked for where the agent will work, which is not here."""
+    is_relative = "/" in name and not name.startswith("/")
+    return not is_relative and not host.has_command(name)
 
 
 def _of_variables(value: str, place: Place, host: HostFacts) -> Iterator[Fault]:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from aqm.pipeline.spec import AnyAgent, Handoff, Pipeline, Session
 
-__all__ = ["endless_loops", "first_agent", "only_speaking", "participants_only", "reachable", "targets"]
+__all__ = [
+    "endless_loops",
+    "first_agent",
+    "only_speaking",
+    "participants_only",
+    "reach",
+    "reachable",
+    "targets",
+]
 
 ANY = "*"
 _SURE = ("always", "on_approve", "on_pass")  # fire when all goes well; an endless rejection fails by itself
@@ -67,6 +75,63 @@ def reachable(pipeline: Pipeline) -> frozenset[str]:
         for name in agent.participants
     }
     return frozenset(found | speaking)
+
+
+def reach(pipeline: Pipeline) -> Mapping[str, frozenset[str]]:
+    """For each agent the agents that one or more handoffs can lead to.
+
+    Agents that come to each other share one set, so that large pipelines take no time.
+    """
+    after = _after(pipeline)
+    found: dict[str, frozenset[str]] = {}
+    places: dict[str, int] = {}
+    for members in _circling(after):
+        next_ = {name for member in members for name in after[member]}
+        whole = next_ & members
+        # those that come to most others were found last, and mostly come to the rest of `next_`, too
+        for name in sorted(next_ - members, key=places.__getitem__, reverse=True):
+            if name not in whole:
+                whole |= {name, *found[name]}
+        found |= dict.fromkeys(members, frozenset(whole))
+        places |= dict.fromkeys(members, len(places))
+    return found
+
+
+def _circling(after: Mapping[str, set[str]]) -> Iterator[set[str]]:
+    """The agents in groups that come to each other; whom a group leads to comes before it."""
+    before: dict[str, set[str]] = {name: set() for name in after}
+    for name, following in after.items():
+        for each in following:
+            before[each].add(name)
+    left = set(after)
+    for start in reversed(_walked(before)):
+        if start in left:
+            members, open_ = {start}, [start]
+            while open_:
+                new = after[open_.pop()] & left - members
+                members |= new
+                open_ += new
+            left -= members
+            yield members
+
+
+def _walked(following: Mapping[str, set[str]]) -> list[str]:
+    """All names, each after those that a depth-first walk comes to from it."""
+    done: dict[str, None] = {}
+    seen: set[str] = set()
+    for start in following:
+        path = [(start, iter(following[start]))] if start not in seen else []
+        seen.add(start)
+        while path:
+            name, rest = path[-1]
+            new = next((each for each in rest if each not in seen), None)
+            if new is None:
+                done[name] = None
+                path.pop()
+            else:
+                seen.add(new)
+                path.append((new, iter(following[new])))
+    return list(done)
 
 
 def _after(pipeline: Pipeline) -> dict[str, set[str]]:

@@ -15,7 +15,16 @@ from aqm.errors import Fault, PipelineError, did_you_mean
 from aqm.pipeline.references import REFERENCE, as_text
 from aqm.pipeline.spec import Param
 
-__all__ = ["Declared", "Values", "in_force", "read_params", "read_values", "to_ask", "unknown_names"]
+__all__ = [
+    "Declared",
+    "Values",
+    "coerced",
+    "in_force",
+    "read_params",
+    "read_values",
+    "to_ask",
+    "unknown_names",
+]
 
 COMMAND_LINE = "-p"  # where a fault of a value given there is said to be
 
@@ -105,7 +114,7 @@ def _read(node: Node) -> tuple[Param | None, list[Fault]]:
     if not (isinstance(node, MappingNode) and node.get("type")):
         param = param.model_copy(update={"type": _type_of(default.value)})
     try:
-        value = _coerced(param.type, default)
+        value = coerced(param.type, default)
     except ValueError as error:
         return None, [default.place.fault(f"the default {error}", "change the type or the default")]
     return param.model_copy(update={"default": value}), faults
@@ -117,7 +126,7 @@ def _type_of(value: Plain) -> str:
     return "number" if isinstance(value, int | float) else "string"
 
 
-def _coerced(type_: str, given: object) -> Plain:
+def coerced(type_: str, given: object) -> Plain:
     """`given` as a value of that type; ValueError says what it must be."""
     quoted = isinstance(given, Scalar) and bool(given.style)
     match given:
@@ -154,7 +163,7 @@ def in_force(declared: Mapping[str, Declared], values: Values) -> tuple[dict[str
             continue
         given: object = values.given[name] if name in values.given else values.file[name]
         try:
-            found[name] = _coerced(each.param.type, given)
+            found[name] = coerced(each.param.type, given)
         except ValueError as error:
             faults.append(_place_of(name, values).fault(f"the value of {name!r} {error}"))
     return found, faults

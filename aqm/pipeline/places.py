@@ -12,6 +12,7 @@ from aqm.pipeline.spec import Agent, AnyAgent
 
 __all__ = [
     "GATE_VARIABLES",
+    "JOIN_VARIABLES",
     "PAYLOAD_VARIABLES",
     "PROMPT_VARIABLES",
     "Template",
@@ -22,9 +23,10 @@ __all__ = [
 GATE_VARIABLES = frozenset({"input", "output"})
 PAYLOAD_VARIABLES = GATE_VARIABLES | {"reject_reason", "gate_result", "fields", "params"}
 PROMPT_VARIABLES = GATE_VARIABLES | {
-    *("inputs", "context", "transcript", "chunks", "params", "task", "stage"),
+    *("context", "transcript", "chunks", "params", "task", "stage"),
     *("reject_reason", "gate_result"),
 }
+JOIN_VARIABLES = frozenset({"inputs"})  # the payload of each branch, by the agent that handed it on
 
 
 class Template(NamedTuple):
@@ -35,7 +37,8 @@ class Template(NamedTuple):
 
 def templates_of(agent: AnyAgent) -> Iterator[Template]:
     if isinstance(agent, Agent):
-        yield Template(("system_prompt",), agent.system_prompt, PROMPT_VARIABLES)
+        names = PROMPT_VARIABLES if agent.join is None else PROMPT_VARIABLES | JOIN_VARIABLES
+        yield Template(("system_prompt",), agent.system_prompt, names)
     if agent.gate is not None:
         yield Template(("gate", "prompt"), agent.gate.prompt, GATE_VARIABLES)
     for number, handoff in enumerate(agent.handoffs):

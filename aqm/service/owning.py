@@ -5,12 +5,13 @@ from __future__ import annotations
 from aqm.engine.identity import identity, life, pid_of
 from aqm.errors import ConflictError
 from aqm.flow.event import EventKind
-from aqm.flow.state import TaskStatus
+from aqm.flow.state import TaskStatus, Waits
 from aqm.service.project import Project
 from aqm.service.store import Store, open_store, refuse_team
 from aqm.service.tasks import resolve
-from aqm.storage import bells, lists, owners, tasks
+from aqm.storage import bells, lists, owners, stages, tasks
 from aqm.storage.database import Connection, now
+from aqm.storage.tasks import LockedTask
 
 __all__ = ["adopt"]
 
@@ -52,13 +53,22 @@ def _adopt(store: Store, task: str, *, refuse: bool) -> bool:
         if not owners.adopt(connection, task, locked.owner, identity()):
             return False
         bells.forget(connection, task)
-        if locked.status is TaskStatus.STALLED:
-            locked.move(TaskStatus.IN_PROGRESS)
+        if _no_host_longer(connection, locked):
             locked.recover()
+            locked.rest()
             bells.at_once(connection, task)
         if locked.status is TaskStatus.IN_PROGRESS:
             locked.tell(EventKind.TASK_RESUMED)
     return True
+
+
+def _no_host_longer(connection: Connection, task: LockedTask) -> bool:
+    """What waited for a host tries again; whether anything did."""
+    found = [stage for stage in stages.waiting(connection, task.id) if stage.waits is Waits.HOST]
+    for stage in found:
+        stages.change(connection, stage.id, waits=None)
+        task.wait(Waits.HOST, -1)
+    return bool(found)
 
 
 def _free(store: Store, connection: Connection, task: str, owner: str | None) -> bool:

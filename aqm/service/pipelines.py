@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,17 @@ from aqm.service.views import PipelineView, Validation
 if TYPE_CHECKING:
     from aqm.pipeline.advice import HostFacts
     from aqm.pipeline.resolve import Loaded
+    from aqm.pipeline.spec import Param
 
-__all__ = ["file_values", "load_pipeline", "pipeline_views", "validate_file"]
+__all__ = [
+    "declared_params",
+    "file_values",
+    "load_pipeline",
+    "pack_sources",
+    "pipeline_views",
+    "resolve_sources",
+    "validate_file",
+]
 
 _LEGACY = "agents.yaml"  # of 1.x: it is `default` where there is no pipelines/default.yaml
 _DEFAULT = "default"
@@ -46,11 +56,18 @@ def load_pipeline(
     for required params without a value.
     """
     file = _file(project, name or project.settings.default_pipeline)
-    loaded = _load(project.root, file, params, file_values(project), host)
-    if required and loaded.missing:
-        faults = [_missing(name, loaded) for name in loaded.missing]
-        raise PipelineError(faults)
-    return loaded
+    return _load(project.root, file, params, file_values(project), host, required=required)
+
+
+def declared_params(project: Project, name: str | None, params: Mapping[str, str]) -> Mapping[str, Param]:
+    """What the pipeline's files declare, even if they are faulty as long as values lack.
+
+    Raises PipelineError for `params` that are unknown or of the wrong type.
+    """
+    from aqm.pipeline.resolve import declared
+
+    path = _file(project, name or project.settings.default_pipeline).relative_to(project.root).as_posix()
+    return declared(path, _reader(project.root), given=params, file_values=file_values(project))
 
 
 def validate_file(
@@ -98,13 +115,27 @@ def _file(project: Project, name: str) -> Path:
 
 
 def _load(
-    root: Path, file: Path, params: Mapping[str, str], values: Mapping[str, Any], host: HostFacts | None
+    root: Path,
+    file: Path,
+    params: Mapping[str, str],
+    values: Mapping[str, Any],
+    host: HostFacts | None,
+    *,
+    required: bool = False,
 ) -> Loaded:
     from aqm.pipeline.resolve import load
     from aqm.runtimes import RUNTIMES
 
     path = file.relative_to(root).as_posix()
-    return load(path, _reader(root), given=params, file_values=values, runtimes=RUNTIMES, host=host)
+    return load(
+        path,
+        _reader(root),
+        given=params,
+        file_values=values,
+        runtimes=RUNTIMES,
+        host=host,
+        required=required,
+    )
 
 
 def _reader(root: Path) -> Callable[[str], str]:
@@ -120,7 +151,50 @@ def _reader(root: Path) -> Callable[[str], str]:
     return read
 
 
-def _missing(name: str, loaded: Loaded) -> Fault:
-    about = loaded.params[name].description
-    what = f" ({about})" if about else ""
-    return Fault(f"the param {name!r}{what} has no value", cure=f"give one with  -p {name}=VALUE")
+# Sources ---------------------------------------------------------------------------------------
+
+
+def pack_sources(loaded: Loaded) -> str:
+    """All that the pipeline was resolved from, as JSON text, so that it can be resolved again with other
+    params, whatever has become of its files."""
+    from aqm.document.nodes import Scalar
+    from aqm.pipeline.references import as_text
+
+    found = {name: value for name, value in loaded.file_values.items() if name in loaded.params}
+    sources = {
+        "path": loaded.path,
+        "files": dict(loaded.texts),
+        "given": dict(loaded.given),
+        "file_values": {
+            name: value.text if isinstance(value, Scalar) else as_text(value) for name, value in found.items()
+        },
+    }
+    return json.dumps(sources, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def resolve_sources(packed: str, given: Mapping[str, str]) -> Loaded:
+    """The packed pipeline with the values in `given` over those it had.
+
+    Raises PipelineError for unknown names, with the nearest, and for values that it does not take.
+    """
+    from aqm.pipeline.resolve import load
+    from aqm.runtimes import RUNTIMES
+
+    sources = json.loads(packed)
+    return load(
+        sources["path"],
+        _unpacked(sources["files"]),
+        given={**sources["given"], **given},
+        file_values=sources["file_values"],
+        runtimes=RUNTIMES,
+        required=True,
+    )
+
+
+def _unpacked(files: Mapping[str, str]) -> Callable[[str], str]:
+    def read(path: str) -> str:
+        if path not in files:
+            raise FileNotFoundError(path)
+        return files[path]
+
+    return read

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,10 @@ __all__ = [
 ]
 
 FOLDER = ".aqm"
+SCHEMA = "pipeline.schema.json"
+# For editors with the YAML language server: what the words of a pipeline mean, and which are wrong, while one
+# types. The schema lies beside the pipelines, so that this works without a network.
+_FIRST_LINE = f"# yaml-language-server: $schema=../{SCHEMA}\n"
 _TEMPLATES = Path(__file__).parent / "templates"
 _CLIS = ("claude", "gemini", "codex")  # in this order a new project's agents are given the first one found
 
@@ -40,13 +46,15 @@ _CONFIG = """\
 #   allow_unconfined: false   # agents with `permissions: run` may run where nothing confines them
 """
 _IGNORE = """\
-# What aqm writes while it works stays out of the repository; what people write belongs to it.
+# What aqm writes while it works stays out of the repository; what people write belongs to it, and so does the
+# schema that their pipelines name, for who has no aqm yet. `aqm init` brings it up to date.
 *
 !.gitignore
 !aqm.lock
 !agents.yaml
 !config.yaml
 !params.yaml
+!pipeline.schema.json
 !pipelines/
 !pipelines/**
 """
@@ -90,7 +98,7 @@ def create_project(path: Path, environ: Mapping[str, str], *, template: str = "d
 def write_project(
     path: Path, environ: Mapping[str, str], *, template: str = "default", pipeline: str = "default"
 ) -> tuple[Path, ...]:
-    """Write the files of a project that are missing; which ones these were."""
+    """Write the files of a project that are missing, and this version's schema; which ones were written."""
     folder = path / FOLDER
     texts = {
         folder / ".gitignore": _IGNORE,
@@ -100,12 +108,14 @@ def write_project(
         ),
     }
     try:
-        return tuple(file for file, text in texts.items() if _write(file, text))
+        written = [file for file, text in texts.items() if _write(file, text)]
+        written += [folder / SCHEMA] if _write_schema(folder / SCHEMA) else []
     except OSError as error:
         raise ProjectError(
             f"{error.filename or folder} cannot be written: {error.strerror}.",
             cure="Choose a folder that you may write to.",
         ) from None
+    return tuple(written)
 
 
 def write_demo(path: Path, runtime: str) -> None:
@@ -115,6 +125,7 @@ def write_demo(path: Path, runtime: str) -> None:
     _write(path / "app.py", (demo / "app.py.txt").read_text(encoding="utf-8"))
     _write(path / FOLDER / "config.yaml", _CONFIG)
     _write(path / FOLDER / ".gitignore", _IGNORE)
+    _write_schema(path / FOLDER / SCHEMA)
     _write(path / FOLDER / "pipelines" / "default.yaml", _on(runtime, pipeline))
 
 
@@ -127,6 +138,18 @@ def _write(file: Path, text: str) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def _write_schema(file: Path) -> bool:
+    """Whether the file was missing, or that of another version of aqm."""
+    from aqm.pipeline.schema import json_schema
+
+    text = json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
+    with suppress(OSError, UnicodeDecodeError):
+        if file.read_text(encoding="utf-8") == text:
+            return False
+    file.unlink(missing_ok=True)  # a link is replaced, not followed
+    return _write(file, text)
 
 
 # Templates -------------------------------------------------------------------------------------
@@ -149,7 +172,7 @@ def template_text(name: str, runtime: str = "claude") -> str:
 
 
 def _on(runtime: str, text: str) -> str:
-    return text.replace("runtime: claude", f"runtime: {runtime}")
+    return _FIRST_LINE + text.replace("runtime: claude", f"runtime: {runtime}")
 
 
 def installed_runtime(environ: Mapping[str, str]) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aqm.errors import ConflictError, NotFoundError, UsageError, did_you_mean
 from aqm.flow.event import Event, EventKind
 from aqm.flow.outcome import FAILURES, FailureClass, Usage
-from aqm.flow.state import TaskStatus
+from aqm.flow.state import StageStatus, TaskStatus
 from aqm.service.project import Project
 from aqm.service.store import Store, open_store
 from aqm.service.views import AttemptView, StageView, TaskDetail, TaskError, TaskPage, TaskSummary
@@ -126,7 +126,7 @@ def open_tasks(project: Project) -> int:
 
 def cancel(project: Project, ref: str, reason: str = "") -> TaskSummary:
     """End a task now: its turns are taken back, and whoever runs one of them kills its CLI."""
-    from aqm.storage import stages, tasks, turns
+    from aqm.storage import branches, stages, tasks, turns
 
     with open_store(project) as store:
         found = resolve(store, ref)
@@ -136,7 +136,8 @@ def cancel(project: Project, ref: str, reason: str = "") -> TaskSummary:
                 raise ConflictError(f"{found} is {task.status} already; nothing was changed.")
             turns.drop_live(connection, found, task.at)
             stages.drop_open(connection, found, task.at)
-            task.changes["live_branches"] = 0
+            branches.cancel_active(connection, found)
+            task.ended()
             task.move(TaskStatus.CANCELLED)
             task.fail(FailureClass.CANCELLED.value, reason or "cancelled")
             task.tell(EventKind.TASK_CANCELLED, reason=reason)
@@ -188,7 +189,11 @@ def _stage(row: StageRow, tries: Sequence[AttemptRow]) -> StageView:
         finished_at=row.finished_at,
         usage=_sum([attempt.usage for attempt in tries]),
         attempts=tuple(_attempt(attempt) for attempt in tries),
-        error=_error(row.error_class, row.error_message),
+        error=None if row.status is StageStatus.DROPPED else _error(row.error_class, row.error_message),
+        waits=row.waits,
+        question=row.question,
+        round=row.round,
+        consensus=row.consensus,
     )
 
 

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from aqm.errors import Fault
     from aqm.flow.event import Event
     from aqm.flow.outcome import Usage
-    from aqm.flow.state import AttemptStatus, Priority, StageStatus, TaskStatus, TurnKind
+    from aqm.flow.state import AttemptStatus, Priority, StageStatus, TaskStatus, TurnKind, Waits
     from aqm.runtimes.base import Live
 
 __all__ = [
     "AttemptView",
     "Check",
+    "ChunkView",
     "LiveLine",
     "LogEntry",
     "OnEvent",
@@ -28,6 +29,7 @@ __all__ = [
     "TaskPage",
     "TaskSummary",
     "Validation",
+    "Waiting",
 ]
 
 
@@ -91,6 +93,29 @@ class StageView:
     usage: Usage
     attempts: tuple[AttemptView, ...]
     error: TaskError | None = None
+    waits: Waits | None = None
+    question: str = ""
+    round: int = 0  # a session's
+    consensus: bool | None = None  # a session's end
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkView:
+    id: str  # C-001
+    status: str  # open or done
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a stage waits for a person to say: a verdict on `output`, or an answer to the question."""
+
+    stage: int
+    agent: str
+    branch: str
+    waits: Waits
+    question: str
+    output: str
 
 
 @dataclass(frozen=True, slots=True)

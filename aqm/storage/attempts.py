@@ -13,7 +13,7 @@ from aqm.storage.statement import Statement
 from aqm.storage.tables import attempts, turns
 from aqm.storage.turns import stages_of
 
-__all__ = ["Holder", "book_late", "end", "holder", "holders"]
+__all__ = ["Holder", "book_late", "end", "holder", "holders", "worked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,16 @@ def book_late(connection: Connection, attempt: str, usage: Usage, at: float) -> 
         return False
     result = connection.execute(_LATE, {"attempt": attempt, "at": at, **_tokens(usage)})
     return bool(result.rowcount == 1)
+
+
+def worked(connection: Connection, stage: int) -> float:
+    """Seconds that the ended attempts of a stage took together."""
+    query = (
+        select(func.coalesce(func.sum(attempts.c.finished_at - attempts.c.started_at), 0.0))
+        .join(turns, turns.c.id == attempts.c.turn_id)
+        .where(turns.c.stage_id == stage)
+    )
+    return float(connection.execute(query).scalar_one())
 
 
 def holder(connection: Connection, attempt: str) -> Holder | None:

@@ -21,12 +21,24 @@ from sqlalchemy import (
     update,
 )
 
-from aqm.flow.state import TaskStatus, TurnStatus
+from aqm.flow.state import TurnStatus
 from aqm.storage.statement import Statement
-from aqm.storage.tables import tasks, turns
+from aqm.storage.tables import stages, tasks, turns
 from aqm.storage.turns import stages_of
 
-__all__ = ["Bell", "at_once", "forget", "next_due", "some_unheard", "take", "take_unheard", "unheard"]
+__all__ = [
+    "Bell",
+    "RoundBell",
+    "at_once",
+    "forget",
+    "next_due",
+    "rounds_due",
+    "some_unheard",
+    "take",
+    "take_rounds",
+    "take_unheard",
+    "unheard",
+]
 
 RING_AGAIN = 5.0  # seconds after which an unheard bell is rung again; doubled each time
 RING_MOST = 120.0
@@ -34,11 +46,25 @@ RING_MOST = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """A turn to ring on its runtime's queue; `parent` is the message that opened it."""
+    """A turn to ring on its runtime's queue; `parent` is the message that opened it. Speakers of a round have
+    its number."""
 
     turn: int
     task: str
     runtime: str
+    priority: int
+    parent: str | None
+    stage: int = 0
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoundBell:
+    """A session's round that has ended: ring whoever decides on it."""
+
+    stage: int
+    round: int
+    task: str
     priority: int
     parent: str | None
 
@@ -78,6 +104,41 @@ def forget(connection: Connection, task: str) -> None:
         .where(turns.c.stage_id.in_(stages_of(task)), turns.c.status == TurnStatus.QUEUED.value)
         .values(rung_at=None, rings=0)
     )
+    connection.execute(
+        update(stages)
+        .where(stages.c.task_id == task, stages.c.round_due.is_not(None))
+        .values(round_rung_at=None)
+    )
+
+
+def take_rounds(connection: Connection, owner: str | None, at: float) -> list[RoundBell]:
+    """Mark as rung the rounds that have ended and were not rung, or not heard for long; and give them."""
+    due = _rounds(owner, at).with_for_update(skip_locked=True, of=stages).cte("due")
+    ring = (
+        update(stages)
+        .where(stages.c.id.in_(select(due.c.id)))
+        .values(round_rung_at=at)
+        .returning(stages.c.id, stages.c.round_due, stages.c.task_id, stages.c.round_parent)
+    )
+    rows = connection.execute(ring).all()
+    return [RoundBell(row.id, row.round_due, row.task_id, 0, row.round_parent) for row in rows]
+
+
+def rounds_due(connection: Connection, owner: str | None, at: float) -> bool:
+    """Whether `take_rounds` would find any."""
+    return connection.execute(_rounds(owner, at).limit(1)).first() is not None
+
+
+def _rounds(owner: str | None, at: float) -> Select[tuple[int]]:
+    return (
+        select(stages.c.id)
+        .join(tasks, tasks.c.id == stages.c.task_id)
+        .where(
+            stages.c.round_due.is_not(None),
+            stages.c.round_rung_at.is_(None) | (stages.c.round_rung_at < at - RING_AGAIN),
+            tasks.c.owner == owner if owner else tasks.c.owner.is_(None),
+        )
+    )
 
 
 def at_once(connection: Connection, task: str) -> None:
@@ -99,18 +160,17 @@ def _bells(
     connection: Connection, statement: Statement, owner: str | None, values: Mapping[str, object]
 ) -> list[Bell]:
     rows = statement(connection, {**values, "owner": owner} if owner else values)
-    bells = [Bell(row.id, row.task_id, row.runtime, row.priority, row.parent) for row in rows]
+    bells = [Bell(*row) for row in rows]
     return sorted(bells, key=lambda bell: (bell.priority, bell.turn))
 
 
 def _waiting(own: bool) -> Select[tuple[int]]:
-    """Queued turns of tasks that are ours and under way."""
+    """Queued turns of tasks that are ours."""
     return (
         select(turns.c.id)
         .join(tasks, tasks.c.id == turns.c.task_id)
         .where(
             turns.c.status == TurnStatus.QUEUED.value,
-            (tasks.c.status == TaskStatus.PENDING.value) | (tasks.c.status == TaskStatus.IN_PROGRESS.value),
             tasks.c.owner == bindparam("owner") if own else tasks.c.owner.is_(None),
         )
     )
@@ -137,7 +197,15 @@ def _ring(due: Select[tuple[int]]) -> ClauseElement:
         update(turns)
         .where(turns.c.id.in_(select(chosen.c.id)))
         .values(rung_at=bindparam("now"), rings=turns.c.rings + 1)
-        .returning(turns.c.id, turns.c.task_id, turns.c.runtime, turns.c.priority, turns.c.parent)
+        .returning(
+            turns.c.id,
+            turns.c.task_id,
+            turns.c.runtime,
+            turns.c.priority,
+            turns.c.parent,
+            turns.c.stage_id,
+            turns.c.round,
+        )
     )
 
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, String, bindparam, func, insert, select, update
 
-from aqm.flow.state import AttemptStatus, StageStatus, TaskStatus, TurnKind, TurnStatus
+from aqm.flow.state import AttemptStatus, StageStatus, TurnKind, TurnStatus, Waits
 from aqm.flow.task import Turn
+from aqm.storage import counters
+from aqm.storage import stages as stages_
 from aqm.storage.statement import Statement
-from aqm.storage.tables import attempts, counters, stages, turns
+from aqm.storage.tables import attempts, stages, turns
 from aqm.storage.tasks import LockedTask
 
 if TYPE_CHECKING:
     from aqm.pipeline.spec import ContextStrategy
 
 __all__ = ["Claim", "Running", "claim", "end", "requeue", "running"]
-
-_CLAIMABLE = (TaskStatus.PENDING, TaskStatus.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,12 @@ class Claim:
     attempt: str
     number: int
     turn: int
+    turn_number: int
     task: str
     project: int
     kind: TurnKind
     repairs: int
+    round: int
     agent: str
     runtime: str
     model: str | None
@@ -40,14 +42,19 @@ class Claim:
     note: str | None
     stage_id: int
     stage: int
+    stage_agent: str
     branch: str
     visit: int
     opener: int | None
     input: str
+    inputs: str | None
     output: str | None
+    consensus: bool | None
     task_input: str
+    parent: str | None
     frozen: str
     policy: str
+    plain: bool  # the task is one chain of stages from the first on: no branches, no restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,12 @@ class Running:
     rejections: int
     input: str
     output: str | None
+    fields: str | None
+    approved: bool | None
+    reason: str
+    round: int
+    waits: Waits | None
+    note: str | None
     started_at: float
     worked: float  # seconds of the stage's ended attempts
 
@@ -75,7 +88,7 @@ class Running:
 def claim(connection: Connection, task: LockedTask, turn: int, worker: str, lease: float) -> Claim | None:
     """Take a queued turn for `worker`, whose lease runs `lease` seconds. None: it is not ours to run: another
     worker has it, it was cancelled, its time has not come, or its task belongs to another process."""
-    if task.status not in _CLAIMABLE or task.owner not in (None, worker):
+    if task.status.ended or task.owner not in (None, worker):
         return None
     attempt = secrets.token_hex(16)
     taken = _CLAIM.one(connection, {"turn": turn, "to": attempt, "now": task.at, "until": task.at + lease})
@@ -95,14 +108,19 @@ def claim(connection: Connection, task: LockedTask, turn: int, worker: str, leas
         },
     )
     row = _STAGE.one(connection, {"stage": taken.stage_id})
+    if row.waits is not None:  # it waited for a host that can, and this one tries
+        stages_.change(connection, taken.stage_id, waits=None)
+        task.wait(Waits(row.waits), -1)
     return Claim(
         attempt=attempt,
         number=taken.attempts,
         turn=turn,
+        turn_number=taken.number,
         task=task.id,
         project=task.project,
         kind=TurnKind(taken.kind),
         repairs=taken.repairs,
+        round=taken.round,
         agent=taken.agent,
         runtime=taken.runtime,
         model=taken.model,
@@ -110,18 +128,23 @@ def claim(connection: Connection, task: LockedTask, turn: int, worker: str, leas
         note=taken.note,
         stage_id=taken.stage_id,
         stage=row.number,
+        stage_agent=row.agent,
         branch=row.branch,
         visit=row.visit,
         opener=row.opener,
         input=row.input,
+        inputs=row.inputs,
         output=row.output,
+        consensus=None if row.consensus is None else bool(row.consensus),
         task_input=task.input,
+        parent=task.parent,
         frozen=task.frozen,
         policy=task.policy,
+        plain=task.branches == 0 and task.run == 1,
     )
 
 
-def running(connection: Connection, turn: int, attempt: str) -> Running | None:
+def running(connection: Connection, task: LockedTask, turn: int, attempt: str) -> Running | None:
     """The turn, if `attempt` still holds it; None is the fence."""
     row = _RUNNING.one(connection, {"turn": turn, "attempt": attempt})
     if row is None:
@@ -137,6 +160,7 @@ def running(connection: Connection, turn: int, attempt: str) -> Running | None:
             losses=row.losses,
             holds=row.holds,
             strategy=row.strategy,
+            agent=row.agent,
         ),
         agent=row.agent,
         runtime=row.runtime,
@@ -145,9 +169,17 @@ def running(connection: Connection, turn: int, attempt: str) -> Running | None:
         stage_agent=row.stage_agent,
         branch=row.branch,
         visit=row.visit,
-        rejections=row.rejections or 0,
+        rejections=counters.rejections(connection, task, row.branch, row.stage_agent)
+        if row.kind == TurnKind.GATE
+        else 0,
         input=row.input,
         output=row.output,
+        fields=row.fields,
+        approved=None if row.approved is None else bool(row.approved),
+        reason=row.reason or "",
+        round=row.round,
+        waits=Waits(row.waits) if row.waits else None,
+        note=row.note,
         started_at=row.started_at,
         worked=row.worked,
     )
@@ -202,8 +234,10 @@ _CLAIM = Statement(
     )
     .returning(
         turns.c.stage_id,
+        turns.c.number,
         turns.c.kind,
         turns.c.repairs,
+        turns.c.round,
         turns.c.agent,
         turns.c.runtime,
         turns.c.model,
@@ -232,11 +266,15 @@ _ATTEMPT = Statement(
 _STAGE = Statement(
     select(
         stages.c.number,
+        stages.c.agent,
         stages.c.branch,
         stages.c.visit,
         stages.c.opener,
         stages.c.input,
+        stages.c.inputs,
         stages.c.output,
+        stages.c.waits,
+        stages.c.consensus,
     ).where(stages.c.id == bindparam("stage"))
 )
 _HELD = (
@@ -289,18 +327,17 @@ _RUNNING = Statement(
         stages.c.visit,
         stages.c.input,
         stages.c.output,
+        stages.c.fields,
+        stages.c.approved,
+        stages.c.reason,
+        stages.c.waits,
+        turns.c.round,
+        turns.c.note,
         _WORKED.label("worked"),
-        counters.c.rejections,
         attempts.c.started_at,
     )
     .join(stages, stages.c.id == turns.c.stage_id)
     .join(attempts, attempts.c.id == turns.c.attempt)
-    .outerjoin(
-        counters,
-        (counters.c.task_id == stages.c.task_id)
-        & (counters.c.branch == stages.c.branch)
-        & (counters.c.agent == stages.c.agent),
-    )
     .where(
         turns.c.id == bindparam("turn"),
         turns.c.attempt == bindparam("attempt"),

@@ -10,10 +10,20 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select
 
 from aqm.flow.outcome import Usage
-from aqm.flow.state import AttemptStatus, Priority, StageStatus, TaskStatus, TurnKind
+from aqm.flow.state import AttemptStatus, Priority, StageStatus, TaskStatus, TurnKind, Waits
 from aqm.storage.tables import attempts, stages, tasks, turns
 
-__all__ = ["AttemptRow", "Filter", "StageRow", "TaskRow", "attempts_of", "page", "stages_of", "task_of"]
+__all__ = [
+    "AttemptRow",
+    "Filter",
+    "StageRow",
+    "TaskRow",
+    "attempts_of",
+    "page",
+    "results_of",
+    "stages_of",
+    "task_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,7 @@ class TaskRow:
     owner: str | None
     input: str
     frozen: str
+    sources: str | None
     stages: int
     events: int
     error_class: str | None
@@ -54,6 +65,10 @@ class StageRow:
     error_class: str | None
     error_message: str | None
     finished_at: float | None
+    waits: Waits | None
+    question: str
+    round: int
+    consensus: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,8 @@ class AttemptRow:
     stage: int
     agent: str
     kind: TurnKind
+    round: int
+    vote: bool | None
     runtime: str
     number: int
     status: AttemptStatus
@@ -121,6 +138,10 @@ def stages_of(connection: Connection, task: str) -> list[StageRow]:
             stages.c.error_class,
             stages.c.error_message,
             stages.c.finished_at,
+            stages.c.waits,
+            stages.c.question,
+            stages.c.round,
+            stages.c.consensus,
         )
         .where(stages.c.task_id == task)
         .order_by(stages.c.number)
@@ -139,15 +160,42 @@ def stages_of(connection: Connection, task: str) -> list[StageRow]:
             error_class=row.error_class,
             error_message=row.error_message,
             finished_at=row.finished_at,
+            waits=Waits(row.waits) if row.waits else None,
+            question=row.question or "",
+            round=row.round,
+            consensus=None if row.consensus is None else bool(row.consensus),
         )
         for row in connection.execute(query)
     ]
 
 
+def results_of(connection: Connection, task: str) -> list[tuple[str, str]]:
+    """What the task's branches ended with, in the order of their stages: agent and blob. A stage that handed
+    on is no result; where none ended well, the last output is."""
+    query = (
+        select(stages.c.id, stages.c.opener, stages.c.agent, stages.c.output, stages.c.status)
+        .where(stages.c.task_id == task, stages.c.status != StageStatus.DROPPED.value)
+        .order_by(stages.c.number)
+    )
+    rows = list(connection.execute(query))
+    openers = {row.opener for row in rows}
+    ends = [row for row in rows if row.output and row.id not in openers and row.status == StageStatus.DONE]
+    ends = ends or [row for row in rows if row.output][-1:]
+    return [(row.agent, row.output) for row in ends]
+
+
 def attempts_of(connection: Connection, task: str, stage: int | None = None) -> list[AttemptRow]:
     """In the order in which they were made: by stage, turn and number."""
     query = (
-        select(attempts, turns.c.kind, turns.c.runtime, turns.c.agent, stages.c.number.label("stage_number"))
+        select(
+            attempts,
+            turns.c.kind,
+            turns.c.round,
+            turns.c.vote,
+            turns.c.runtime,
+            turns.c.agent,
+            stages.c.number.label("stage_number"),
+        )
         .join(turns, turns.c.id == attempts.c.turn_id)
         .join(stages, stages.c.id == turns.c.stage_id)
         .where(stages.c.task_id == task)
@@ -165,6 +213,8 @@ def _attempt(row: Row[Any]) -> AttemptRow:
         stage=row.stage_number,
         agent=row.agent,
         kind=TurnKind(row.kind),
+        round=row.round,
+        vote=None if row.vote is None else bool(row.vote),
         runtime=row.runtime,
         number=row.number,
         status=AttemptStatus(row.status),
@@ -198,6 +248,7 @@ def _task(row: Row[Any]) -> TaskRow:
         owner=row.owner,
         input=row.input,
         frozen=row.frozen,
+        sources=row.sources,
         stages=row.stages,
         events=row.events,
         error_class=row.error_class,

@@ -2,24 +2,84 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, insert, update
-from sqlalchemy.dialects import postgresql, sqlite
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from aqm.flow.state import StageStatus
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from aqm.flow.outcome import FailureClass
+from aqm.flow.state import StageStatus, Waits
+from aqm.storage import counters
 from aqm.storage.statement import Statement
-from aqm.storage.tables import counters, stages
+from aqm.storage.tables import stages
 from aqm.storage.tasks import LockedTask
 
-__all__ = ["close", "count_verdict", "drop_open", "open_stage", "record_output", "record_verdict"]
+__all__ = [
+    "Judged",
+    "OpenStage",
+    "agent_of",
+    "came_before",
+    "change",
+    "close",
+    "drop",
+    "drop_open",
+    "id_of",
+    "last_verdict",
+    "open_in",
+    "open_one",
+    "open_stage",
+    "record_output",
+    "record_verdict",
+    "waiting",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStage:
+    """An open stage as a decision needs it; hashes name blobs. `turns` is the number of its newest turn."""
+
+    id: int
+    number: int
+    agent: str
+    branch: str
+    visit: int
+    input: str
+    output: str | None
+    fields: str | None
+    approved: bool | None
+    reason: str
+    waits: Waits | None
+    question: str
+    round: int
+    round_due: int | None
+    votes: dict[str, bool]
+    consensus: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A stage's verdict."""
+
+    number: int
+    agent: str
+    approved: bool
+    reason: str
 
 
 def open_stage(
-    connection: Connection, task: LockedTask, agent: str, input: str, *, branch: str, opener: int | None
-) -> tuple[int, int]:
-    """A new stage for `agent` with the blob `input`; gives its id and its number."""
-    visited = _VISIT[connection.dialect.name].one(
-        connection, {"task_id": task.id, "branch": branch, "agent": agent}
-    )
+    connection: Connection,
+    task: LockedTask,
+    agent: str,
+    input: str,
+    *,
+    branch: str,
+    opener: int | None,
+    inputs: str | None = None,
+) -> tuple[int, int, int]:
+    """A new stage for `agent` with the blob `input`; gives its id, its number and the agent's visits."""
+    visit = counters.visit(connection, task, branch, agent)
     task.stages += 1
     task.run_stages += 1
     task.changes.update(stages=task.stages, run_stages=task.run_stages)
@@ -33,12 +93,95 @@ def open_stage(
             "agent": agent,
             "branch": branch,
             "opener": opener,
-            "visit": visited.visits,
+            "visit": visit,
             "status": StageStatus.OPEN.value,
             "input": input,
+            "inputs": inputs,
         },
     )
-    return opened.id, task.stages
+    task.opened(1)
+    return opened.id, task.stages, visit
+
+
+def open_one(connection: Connection, stage: int) -> OpenStage | None:
+    """The stage, if it is open."""
+    row = connection.execute(_OPEN.where(stages.c.id == stage)).one_or_none()
+    return None if row is None else _open(row)
+
+
+def waiting(connection: Connection, task: str) -> list[OpenStage]:
+    """The task's stages that wait for something, in the order of their numbers."""
+    query = _OPEN.where(stages.c.task_id == task, stages.c.waits.is_not(None)).order_by(stages.c.number)
+    return [_open(row) for row in connection.execute(query)]
+
+
+def open_in(connection: Connection, task: str, branches: Sequence[str]) -> list[OpenStage]:
+    """The open stages of these branches."""
+    query = _OPEN.where(stages.c.task_id == task, stages.c.branch.in_(branches)).order_by(stages.c.number)
+    return [_open(row) for row in connection.execute(query)]
+
+
+def last_verdict(connection: Connection, task: str, number: int | None = None) -> Judged | None:
+    """The newest verdict, or that of stage `number`."""
+    query = select(stages.c.number, stages.c.agent, stages.c.approved, stages.c.reason).where(
+        stages.c.task_id == task, stages.c.approved.is_not(None)
+    )
+    if number is not None:
+        query = query.where(stages.c.number == number)
+    row = connection.execute(query.order_by(stages.c.number.desc()).limit(1)).one_or_none()
+    return None if row is None else Judged(row.number, row.agent, bool(row.approved), row.reason or "")
+
+
+def agent_of(connection: Connection, task: str, number: int) -> str:
+    query = select(stages.c.agent).where(stages.c.task_id == task, stages.c.number == number)
+    return str(connection.execute(query).scalar_one())
+
+
+def id_of(connection: Connection, task: str, number: int) -> int:
+    query = select(stages.c.id).where(stages.c.task_id == task, stages.c.number == number)
+    return int(connection.execute(query).scalar_one())
+
+
+def came_before(connection: Connection, task: str, agent: str, number: int) -> bool:
+    """Whether the task had come to the agent before stage `number`."""
+    query = (
+        select(stages.c.id)
+        .where(
+            stages.c.task_id == task,
+            stages.c.agent == agent,
+            stages.c.number < number,
+            stages.c.status != StageStatus.DROPPED.value,
+        )
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
+
+
+def _open(row: Any) -> OpenStage:
+    return OpenStage(
+        id=row.id,
+        number=row.number,
+        agent=row.agent,
+        branch=row.branch,
+        visit=row.visit,
+        input=row.input,
+        output=row.output,
+        fields=row.fields,
+        approved=None if row.approved is None else bool(row.approved),
+        reason=row.reason or "",
+        waits=Waits(row.waits) if row.waits else None,
+        question=row.question or "",
+        round=row.round,
+        round_due=row.round_due,
+        votes=json.loads(row.votes) if row.votes else {},
+        consensus=None if row.consensus is None else bool(row.consensus),
+    )
+
+
+def change(connection: Connection, stage: int, **values: Any) -> None:
+    """Set columns of an open stage; for what is not on every turn's path."""
+    statement = update(stages).where(stages.c.id == stage, stages.c.status == StageStatus.OPEN.value)
+    connection.execute(statement.values(**values))
 
 
 def record_output(connection: Connection, stage: int, output: str, headline: str) -> None:
@@ -47,12 +190,6 @@ def record_output(connection: Connection, stage: int, output: str, headline: str
 
 def record_verdict(connection: Connection, stage: int, approved: bool, reason: str) -> None:
     _VERDICT(connection, {"stage": stage, "approved_": int(approved), "reason_": reason})
-
-
-def count_verdict(connection: Connection, task: str, branch: str, agent: str, approved: bool) -> None:
-    """An approval ends the row of rejections, a rejection lengthens it."""
-    statement = _APPROVED if approved else _REJECTED
-    statement(connection, {"t": task, "b": branch, "a": agent})
 
 
 def close(
@@ -76,6 +213,11 @@ def close(
     )
 
 
+def drop(connection: Connection, stage: int, at: float) -> None:
+    """Cancel one open stage; its class tells a restart that it is to be taken up again."""
+    change(connection, stage, finished_at=at, **_CANCELLED)
+
+
 def drop_open(connection: Connection, task: str, at: float) -> None:
     """End every open stage of a task that was cancelled."""
     connection.execute(_DROP, {"task": task, "at": at})
@@ -97,6 +239,7 @@ _INSERT = Statement(
                 "visit",
                 "status",
                 "input",
+                "inputs",
             )
         }
     )
@@ -120,33 +263,35 @@ _CLOSE = Statement(
         finished_at=bindparam("at"),
         error_class=bindparam("class"),
         error_message=bindparam("message"),
+        waits=None,
     )
 )
+_CANCELLED = {
+    "status": StageStatus.DROPPED.value,
+    "error_class": FailureClass.CANCELLED.value,
+    "waits": None,
+    "round_due": None,
+}
 _DROP = (
     update(stages)
     .where(stages.c.task_id == bindparam("task"), stages.c.status == StageStatus.OPEN.value)
-    .values(status=StageStatus.DROPPED.value, finished_at=bindparam("at"))
+    .values(finished_at=bindparam("at"), **_CANCELLED)
 )
-_COUNTER = (
-    (counters.c.task_id == bindparam("t"))
-    & (counters.c.branch == bindparam("b"))
-    & (counters.c.agent == bindparam("a"))
-)
-_APPROVED = Statement(update(counters).where(_COUNTER).values(rejections=0))
-_REJECTED = Statement(update(counters).where(_COUNTER).values(rejections=counters.c.rejections + 1))
-
-
-def _visit(statement: sqlite.Insert | postgresql.Insert) -> Statement:
-    return Statement(
-        statement.values(
-            {"task_id": bindparam("task_id"), "branch": bindparam("branch"), "agent": bindparam("agent")}
-            | {"visits": 1}
-        )
-        .on_conflict_do_update(
-            index_elements=["task_id", "branch", "agent"], set_={"visits": counters.c.visits + 1}
-        )
-        .returning(counters.c.visits)
-    )
-
-
-_VISIT = {"sqlite": _visit(sqlite.insert(counters)), "postgresql": _visit(postgresql.insert(counters))}
+_OPEN = select(
+    stages.c.id,
+    stages.c.number,
+    stages.c.agent,
+    stages.c.branch,
+    stages.c.visit,
+    stages.c.input,
+    stages.c.output,
+    stages.c.fields,
+    stages.c.approved,
+    stages.c.reason,
+    stages.c.waits,
+    stages.c.question,
+    stages.c.round,
+    stages.c.round_due,
+    stages.c.votes,
+    stages.c.consensus,
+).where(stages.c.status == StageStatus.OPEN.value)

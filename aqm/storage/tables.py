@@ -25,6 +25,7 @@ from sqlalchemy import (
 __all__ = [
     "attempts",
     "blobs",
+    "branches",
     "chunks",
     "counters",
     "events",
@@ -49,6 +50,8 @@ HASH = String(64)
 TASK_ID = String(16).with_variant(String(16, collation="C"), "postgresql")  # prefixes are ranges of bytes
 
 
+# SQLite cannot add a key of two columns to a table that exists: tasks.sources, stages.fields and .inputs and
+# branches.payload name blobs without one.
 def _blob(column: str) -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["project_id", column], ["blobs.project_id", "blobs.hash"])
 
@@ -87,10 +90,15 @@ tasks = Table(
     Column("input", HASH, nullable=False),
     Column("frozen", HASH, nullable=False),  # the resolved pipeline
     Column("policy", HASH, nullable=False),  # the limits and defaults it was submitted under
+    Column("sources", HASH),  # the files and values it was resolved from, so that it can be resolved again
     Column("owner", Text),  # the embedded process that alone rings, claims and sweeps it
     Column("stages", Integer, nullable=False, server_default="0"),  # opened, over all runs
     Column("run_stages", Integer, nullable=False, server_default="0"),  # opened in this run
-    Column("live_branches", Integer, nullable=False, server_default="0"),
+    Column("live_branches", Integer, nullable=False, server_default="0"),  # stages that are open
+    Column("waiting_gates", Integer, nullable=False, server_default="0"),  # of these: wait for a verdict
+    Column("waiting_inputs", Integer, nullable=False, server_default="0"),  # wait for a person's answer
+    Column("waiting_hosts", Integer, nullable=False, server_default="0"),  # wait for a host that can
+    Column("branches", Integer, nullable=False, server_default="0"),  # that fan-outs opened, over all runs
     Column("events", Integer, nullable=False, server_default="0"),
     Column("error_class", String(32)),
     Column("error_message", Text),
@@ -128,6 +136,16 @@ stages = Table(
     Column("status", String(16), nullable=False),
     Column("input", HASH, nullable=False),
     Column("output", HASH),
+    Column("fields", HASH),  # the declared output, checked, as JSON
+    Column("inputs", Text),  # what a join collected, as JSON: [agent, hash] each
+    Column("waits", String(8)),  # what it waits for: gate, input or host
+    Column("question", Text),  # what the person is asked
+    Column("round", Integer, nullable=False, server_default="0"),  # a session's, from 1
+    Column("round_due", Integer),  # the round that has ended and is to be decided on
+    Column("round_rung_at", Double),  # when the bell for that was last rung
+    Column("round_parent", String(36)),  # the message that ended it
+    Column("votes", Text),  # a session's standing votes, as JSON: participant to true or false
+    Column("consensus", Integer),  # a session's end: 1 with consensus, 0 without
     Column("headline", String(200), nullable=False, server_default=""),
     Column("approved", Integer),  # the last verdict: 1, 0 or null
     Column("reason", Text),
@@ -148,7 +166,9 @@ turns = Table(
     Column("stage_id", ForeignKey("stages.id"), nullable=False),
     Column("number", Integer, nullable=False),  # within the stage, from 1
     Column("kind", String(16), nullable=False),
-    Column("repairs", Integer, nullable=False, server_default="0"),  # 1: it repairs the turn before it
+    Column("repairs", Integer, nullable=False, server_default="0"),  # it is the n-th repair of a turn before
+    Column("round", Integer, nullable=False, server_default="0"),  # of a session, for its speakers
+    Column("vote", Integer),  # what a speaker's answer said: 1 agrees, 0 disagrees
     Column("agent", Text, nullable=False),
     Column("runtime", Text, nullable=False),
     Column("model", Text),
@@ -160,7 +180,7 @@ turns = Table(
     Column("losses", Integer, nullable=False, server_default="0"),  # workers lost
     Column("holds", Integer, nullable=False, server_default="0"),  # waits for the vendor or a host
     Column("strategy", String(16)),  # the fallback context strategy, once a retry asked for it
-    Column("note", Text),  # what a repair must tell
+    Column("note", Text),  # what a repair must tell; for work, as JSON, what a person was asked and answered
     Column("beat", Integer, nullable=False, server_default="0"),
     Column("lease_until", Double),
     Column("not_before", Double, nullable=False, server_default="0"),
@@ -223,6 +243,28 @@ counters = Table(
     Column("agent", Text, primary_key=True),
     Column("visits", Integer, nullable=False, server_default="0"),
     Column("rejections", Integer, nullable=False, server_default="0"),  # since the last approval
+    Column("judged", Integer, nullable=False, server_default="0"),  # the stage of the last verdict
+    sqlite_with_rowid=False,
+)
+
+# The branches that fan-outs opened, and those in which joins went on. The trunk, "", has no row.
+branches = Table(
+    "branches",
+    metadata,
+    Column("task_id", ForeignKey("tasks.id"), primary_key=True),
+    Column("path", Text, primary_key=True),  # "/3.2": the second branch of stage 3; "/3.2/7.1" came from it
+    Column("fanout", Integer, nullable=False),  # the number of the stage that opened it
+    Column("target", Text),  # the agent that was fired; null where a join went on
+    Column("continues", Text),  # the join that went on in it
+    Column("agent", Text, nullable=False),  # where it is
+    Column("status", String(12), nullable=False),
+    Column("joins", Text),  # the join at which it is parked, or was
+    Column("collects", Integer),  # the fan-out that this join collects for
+    Column("sender", Text),  # the agent that sent the payload there
+    Column("sent", Integer),  # the number of its stage
+    Column("payload", HASH),
+    Column("merged_into", Text),  # the branch that goes on with what this one did
+    Column("merged_stage", Integer),  # the join's stage
     sqlite_with_rowid=False,
 )
 
@@ -232,8 +274,10 @@ chunks = Table(
     Column("task_id", ForeignKey("tasks.id"), primary_key=True),
     Column("number", Integer, primary_key=True),  # C-001 is 1; dense, never used twice
     Column("text", Text, nullable=False),
-    Column("status", String(16), nullable=False),  # open, done or removed
-    Column("stage", Integer),  # the stage that added it
+    Column("status", String(16), nullable=False),  # open, done, removed or dropped
+    Column("stage", Integer),  # the stage that added it; null: a person
+    Column("done_stage", Integer),  # the stage that marked it done; 0: a person
+    Column("removed_stage", Integer),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
 )

@@ -11,12 +11,12 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from aqm.flow.event import Event, EventKind
-from aqm.flow.outcome import Usage
-from aqm.flow.state import TASK_MOVES, Priority, TaskStatus
+from aqm.flow.outcome import FailureClass, Usage
+from aqm.flow.state import TASK_MOVES, Priority, TaskStatus, Waits, resting
 from aqm.storage import events
 from aqm.storage.database import now
 from aqm.storage.statement import Statement
-from aqm.storage.tables import projects, tasks, turns
+from aqm.storage.tables import projects, stages, tasks, turns
 
 __all__ = [
     "LockedTask",
@@ -24,6 +24,7 @@ __all__ = [
     "add",
     "find_ids",
     "lock",
+    "lock_of_stage",
     "lock_of_turn",
     "project_id",
     "project_of_turn",
@@ -41,14 +42,24 @@ _COLUMNS = (
     tasks.c.stages,
     tasks.c.run_stages,
     tasks.c.live_branches,
+    tasks.c.waiting_gates,
+    tasks.c.waiting_inputs,
+    tasks.c.waiting_hosts,
+    tasks.c.branches,
     tasks.c.events,
     tasks.c.error_class,
     tasks.c.input,
+    tasks.c.parent,
 )
 _LOCK = Statement(select(*_COLUMNS).where(tasks.c.id == bindparam("task")).with_for_update())
 _LOCK_OF_TURN = Statement(
     select(*_COLUMNS)
     .where(tasks.c.id == select(turns.c.task_id).where(turns.c.id == bindparam("turn")).scalar_subquery())
+    .with_for_update()
+)
+_LOCK_OF_STAGE = Statement(
+    select(*_COLUMNS)
+    .where(tasks.c.id == select(stages.c.task_id).where(stages.c.id == bindparam("stage")).scalar_subquery())
     .with_for_update()
 )
 
@@ -65,6 +76,7 @@ class NewTask:
     input: str
     frozen: str
     policy: str
+    sources: str | None = None
     parent: str | None = None
     owner: str | None = None
 
@@ -87,6 +99,9 @@ class LockedTask:
     events: int
     input: str
     at: float
+    waiting: dict[Waits, int] = field(default_factory=dict)  # open stages by what they wait for
+    branches: int = 0
+    parent: str | None = None
     error_class: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)  # what is added to the sums
@@ -103,15 +118,38 @@ class LockedTask:
         self.changes["status"] = status.value
         self.changes["finished_at"] = self.at if status.ended else None
 
+    def opened(self, number: int) -> None:
+        """So many stages more, or fewer, are open."""
+        self.live_branches += number
+        self.changes["live_branches"] = self.live_branches
+
+    def wait(self, waits: Waits, number: int = 1) -> None:
+        """So many open stages more, or fewer, wait for that."""
+        self.waiting[waits] = self.waiting.get(waits, 0) + number
+        self.changes[_WAITING[waits]] = self.waiting[waits]
+
+    def rest(self) -> None:
+        """Take the status that the open stages make; a task that nobody has begun stays pending."""
+        waiting = [self.waiting.get(waits, 0) for waits in Waits]
+        status = resting(self.live_branches, *waiting)
+        if self.status is not TaskStatus.PENDING or status is not TaskStatus.IN_PROGRESS:
+            self.move(status)
+
+    def ended(self) -> None:
+        """Nothing of it is open any more."""
+        self.opened(-self.live_branches)
+        for waits, number in self.waiting.items():
+            self.wait(waits, -number)
+
     def fail(self, error_class: str, message: str) -> None:
-        """What the task will show as its error; the first one stays."""
-        if self.error_class is None:
+        """What the task will show as its error; the first one stays, but for that of a stall."""
+        if self.error_class is None or self.error_class in _PASSING:
             self.error_class = error_class
             self.changes.update(error_class=error_class, error_message=message)
 
-    def recover(self) -> None:
-        """The error is over: the task goes on."""
-        if self.error_class is not None:
+    def recover(self, *, always: bool = False) -> None:
+        """The stall is over, or, after a restart, whatever the error was."""
+        if self.error_class is not None and (always or self.error_class in _PASSING):
             self.error_class = None
             self.changes.update(error_class=None, error_message=None)
 
@@ -148,6 +186,14 @@ class LockedTask:
             self.spent.clear()
 
 
+_PASSING = frozenset({FailureClass.CLI_MISSING.value, FailureClass.CLI_TOO_OLD.value})
+_WAITING = {
+    Waits.GATE: "waiting_gates",
+    Waits.INPUT: "waiting_inputs",
+    Waits.HOST: "waiting_hosts",
+}
+
+
 @cache
 def _update(changed: tuple[str, ...], added: tuple[str, ...]) -> Statement:
     """The update of just these columns: a handful of combinations occur."""
@@ -167,6 +213,12 @@ def lock(connection: Connection, task: str) -> Iterator[LockedTask | None]:
 def lock_of_turn(connection: Connection, turn: int) -> Iterator[LockedTask | None]:
     """The same for the task of a turn."""
     yield from _hold(connection, _LOCK_OF_TURN, {"turn": turn})
+
+
+@contextmanager
+def lock_of_stage(connection: Connection, stage: int) -> Iterator[LockedTask | None]:
+    """The same for the task of a stage."""
+    yield from _hold(connection, _LOCK_OF_STAGE, {"stage": stage})
 
 
 def _hold(connection: Connection, query: Statement, values: dict[str, Any]) -> Iterator[LockedTask | None]:
@@ -189,6 +241,9 @@ def _hold(connection: Connection, query: Statement, values: dict[str, Any]) -> I
         events=row.events,
         input=row.input,
         at=now(connection),
+        waiting={waits: getattr(row, column) for waits, column in _WAITING.items()},
+        branches=row.branches,
+        parent=row.parent,
         error_class=row.error_class,
     )
     yield task
@@ -208,6 +263,7 @@ def add(connection: Connection, new: NewTask, at: float) -> LockedTask:
         "input": new.input,
         "frozen": new.frozen,
         "policy": new.policy,
+        "sources": new.sources,
         "owner": new.owner,
         "created_at": at,
         "updated_at": at,
@@ -228,6 +284,7 @@ def add(connection: Connection, new: NewTask, at: float) -> LockedTask:
         events=0,
         input=new.input,
         at=at,
+        parent=new.parent,
     )
 
 

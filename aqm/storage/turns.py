@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from aqm.flow.state import AttemptStatus, TurnKind, TurnStatus
 from aqm.storage.statement import Statement
 from aqm.storage.tables import attempts, stages, turns
 from aqm.storage.tasks import LockedTask
 
-if TYPE_CHECKING:
-    pass
+__all__ = ["NewTurn", "drop_live", "newest", "open_turn", "reprioritise", "same_before", "stages_of"]
 
-__all__ = ["NewTurn", "drop_live", "open_turn", "stages_of"]
+_LIVE = (TurnStatus.PENDING.value, TurnStatus.QUEUED.value, TurnStatus.RUNNING.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +26,25 @@ class NewTurn:
     model: str | None
     number: int = 1
     repairs: int = 0
+    round: int = 0
+    status: TurnStatus = TurnStatus.QUEUED
     note: str | None = None
     parent: str | None = None
 
 
 def open_turn(connection: Connection, task: LockedTask, new: NewTurn) -> int:
-    """A queued turn; it is rung after this transaction."""
+    """A queued turn is rung after this transaction; a pending one when its turn comes."""
     values = {
         "task_id": task.id,
         "stage_id": new.stage,
         "number": new.number,
         "kind": new.kind.value,
         "repairs": new.repairs,
+        "round": new.round,
         "agent": new.agent,
         "runtime": new.runtime,
         "model": new.model,
-        "status": TurnStatus.QUEUED.value,
+        "status": new.status.value,
         "priority": task.priority,
         "note": new.note,
         "parent": new.parent,
@@ -51,16 +53,47 @@ def open_turn(connection: Connection, task: LockedTask, new: NewTurn) -> int:
     return int(_INSERT.one(connection, values).id)
 
 
-def drop_live(connection: Connection, task: str, at: float) -> None:
-    """Take back every turn of a task that has not ended, and fence its attempts."""
-    live = (TurnStatus.PENDING.value, TurnStatus.QUEUED.value, TurnStatus.RUNNING.value)
+def newest(connection: Connection, stage: int) -> tuple[int, str | None]:
+    """The number and the note of the stage's newest turn; 0 when it has none."""
+    query = (
+        select(turns.c.number, turns.c.note)
+        .where(turns.c.stage_id == stage)
+        .order_by(turns.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return (row.number, row.note) if row else (0, None)
+
+
+def same_before(connection: Connection, stage: int, number: int, kind: TurnKind) -> int:
+    """How many turns of that kind the stage had before turn `number`."""
+    query = (
+        select(func.count())
+        .select_from(turns)
+        .where(turns.c.stage_id == stage, turns.c.number < number, turns.c.kind == kind.value)
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def reprioritise(connection: Connection, task: str, rank: int) -> None:
+    connection.execute(
+        update(turns)
+        .where(turns.c.stage_id.in_(stages_of(task)), turns.c.status.in_(_LIVE))
+        .values(priority=rank)
+    )
+
+
+def drop_live(connection: Connection, task: str, at: float, of: Sequence[int] | None = None) -> None:
+    """Take back every turn of a task, or of the stages `of`, that has not ended, and fence its attempts."""
+    live = _LIVE
+    theirs = stages_of(task) if of is None else stages_of(task).where(stages.c.id.in_(of))
     connection.execute(  # in the order in which heartbeats lock them
         select(turns.c.id)
-        .where(turns.c.stage_id.in_(stages_of(task)), turns.c.status.in_(live))
+        .where(turns.c.stage_id.in_(theirs), turns.c.status.in_(live))
         .order_by(turns.c.id)
         .with_for_update()
     )
-    ours = select(turns.c.id).where(turns.c.stage_id.in_(stages_of(task)))
+    ours = select(turns.c.id).where(turns.c.stage_id.in_(theirs))
     connection.execute(
         update(attempts)
         .where(attempts.c.turn_id.in_(ours), attempts.c.status == AttemptStatus.RUNNING.value)
@@ -68,7 +101,7 @@ def drop_live(connection: Connection, task: str, at: float) -> None:
     )
     connection.execute(
         update(turns)
-        .where(turns.c.stage_id.in_(stages_of(task)), turns.c.status.in_(live))
+        .where(turns.c.stage_id.in_(theirs), turns.c.status.in_(live))
         .values(status=TurnStatus.DROPPED.value, attempt=None, lease_until=None)
     )
 
@@ -89,6 +122,7 @@ _INSERT = Statement(
                 "number",
                 "kind",
                 "repairs",
+                "round",
                 "agent",
                 "runtime",
                 "model",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +27,7 @@ if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
 
 Call = Callable[..., Result]
 Start = Callable[..., "subprocess.Popen[bytes]"]
+Open = Callable[..., "Terminal"]
 
 TEAM = """\
 name: default
@@ -94,3 +99,59 @@ def start(project: Path) -> Start:
         return subprocess.Popen(argv, **settings)  # type: ignore[call-overload, no-any-return]
 
     return start
+
+
+class Terminal:
+    """A pseudo-terminal with `aqm` at its other end."""
+
+    def __init__(self, start: Start, *words: str, **environ: str) -> None:
+        self.master, slave = pty.openpty()
+        settings = {"env": {**os.environ, "TERM": "xterm", **environ}}
+        streams = {"stdin": slave, "stdout": slave, "stderr": slave, "start_new_session": True}
+        self.process: subprocess.Popen[bytes] = start(*words, **settings, **streams)
+        os.close(slave)
+        self.said = ""
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def until(self, words: str) -> str:
+        """What was said, up to and with `words`."""
+        deadline = time.monotonic() + 20
+        while words not in self.said:
+            assert time.monotonic() < deadline, self.said
+            assert self._read() or words in self.said, self.said
+        return self.said
+
+    def answer(self, words: str) -> None:
+        os.write(self.master, f"{words}\n".encode())
+
+    def end(self) -> int:
+        while self._read():
+            pass
+        return self.process.wait(20)
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self.master], [], [], 20)
+        try:
+            piece = os.read(self.master, 65_536) if ready else b""
+        except OSError:  # the other end is closed
+            return False
+        self.said += self.decoder.decode(piece).replace("\r\n", "\n")
+        return bool(piece)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(20)
+        os.close(self.master)
+
+
+@pytest.fixture
+def terminal(start: Start) -> Iterator[Open]:
+    opened: list[Terminal] = []
+
+    def terminal(*words: str, **environ: str) -> Terminal:
+        opened.append(Terminal(start, *words, **environ))
+        return opened[-1]
+
+    yield terminal
+    for one in opened:
+        one.close()

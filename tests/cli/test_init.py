@@ -33,6 +33,16 @@ def test_init_in_a_project_changes_nothing(call: Call, project: Path) -> None:
     assert (project / ".aqm" / "pipelines" / "default.yaml").read_text() == before
 
 
+def test_a_new_pipeline_tells_editors_where_its_schema_lies(call: Call, bare: Path) -> None:
+    assert "wrote .aqm/pipeline.schema.json" in call("init").stdout
+    assert call("init", "--template", "triage").exit_code == 0
+    for name in ("default", "triage"):
+        text = (bare / ".aqm" / "pipelines" / f"{name}.yaml").read_text()
+        assert text.startswith("# yaml-language-server: $schema=../pipeline.schema.json\n# ")
+    schema = json.loads((bare / ".aqm" / "pipeline.schema.json").read_text())
+    assert schema == json.loads(call("schema").stdout)
+
+
 def test_a_template_comes_beside_the_pipeline_that_is_there(call: Call, project: Path) -> None:
     shown = call("init", "--template", "solo")
     assert "aqm run --pipeline solo" in shown.stdout
@@ -99,6 +109,28 @@ def test_a_warning_fails_only_when_it_is_strict(call: Call, bare: Path) -> None:
     assert "not ok: team.yaml (1 warning, and with --strict warnings are errors)\n" in strict.stdout
     assert lenient.stdout.splitlines()[0].startswith("warning: team.yaml:1:")
     assert lenient.stdout.splitlines()[-1] == "ok: team.yaml (1 warning)"
+
+
+def test_validate_tells_what_a_word_does_not_do_and_goes_on(call: Call, bare: Path) -> None:
+    text = """\
+agents:
+  - {id: a, runtime: scripted, workspace: isolated, handoffs: [{to: b}]}
+  - {id: b, runtime: scripted, join: 2}
+"""
+    (bare / "team.yaml").write_text(text)
+    shown = call("validate", "team.yaml")
+    first, second, verdict = shown.stdout.splitlines()
+    assert first.startswith(
+        "warning: team.yaml:2:43 agents[0].workspace: workspace: isolated has no effect yet;"
+    )
+    assert second.startswith(
+        "warning: team.yaml:3:38 agents[1].join: no two branches of a fan-out can come to b"
+    )
+    assert (verdict, shown.exit_code) == ("ok: team.yaml (2 warnings)", 0)
+    as_json = json.loads(call("validate", "team.yaml", "--strict", "--json").stdout)
+    assert (as_json["valid"], as_json["files"][0]["valid"]) == (False, True)
+    assert [fault["severity"] for fault in as_json["files"][0]["faults"]] == ["warning", "warning"]
+    assert all(fault["cure"] and fault["line"] for fault in as_json["files"][0]["faults"])
 
 
 def test_the_verdict_as_json(call: Call, bare: Path) -> None:

@@ -2,77 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Call, Start
-
-
-class Terminal:
-    """A pseudo-terminal with `aqm` at its other end."""
-
-    def __init__(self, start: Start, *words: str, **environ: str) -> None:
-        self.master, slave = pty.openpty()
-        settings = {"env": {**os.environ, "TERM": "xterm", **environ}}
-        streams = {"stdin": slave, "stdout": slave, "stderr": slave, "start_new_session": True}
-        self.process: subprocess.Popen[bytes] = start(*words, **settings, **streams)
-        os.close(slave)
-        self.said = ""
-
-    def until(self, words: str) -> str:
-        """What was said, up to and with `words`."""
-        deadline = time.monotonic() + 20
-        while words not in self.said:
-            assert time.monotonic() < deadline, self.said
-            assert self._read() or words in self.said, self.said
-        return self.said
-
-    def answer(self, words: str) -> None:
-        os.write(self.master, f"{words}\n".encode())
-
-    def end(self) -> int:
-        while self._read():
-            pass
-        return self.process.wait(20)
-
-    def _read(self) -> bool:
-        ready, _, _ = select.select([self.master], [], [], 20)
-        try:
-            piece = os.read(self.master, 65_536) if ready else b""
-        except OSError:  # the other end is closed
-            return False
-        self.said += piece.decode().replace("\r\n", "\n")
-        return bool(piece)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait(20)
-        os.close(self.master)
-
-
-Open = Callable[..., Terminal]
-
-
-@pytest.fixture
-def terminal(start: Start) -> Iterator[Open]:
-    opened: list[Terminal] = []
-
-    def terminal(*words: str, **environ: str) -> Terminal:
-        opened.append(Terminal(start, *words, **environ))
-        return opened[-1]
-
-    yield terminal
-    for one in opened:
-        one.close()
+from tests.cli.conftest import Call, Open
 
 
 def test_a_run_is_coloured_and_agents_bring_no_escapes_of_their_own(terminal: Open, script: Path) -> None:
@@ -165,21 +102,3 @@ def test_consent_that_is_not_given_starts_nothing(terminal: Open, call: Call, pr
     screen.answer("")
     assert screen.end() == 1
     assert call("list").stdout.startswith("No tasks yet")
-
-
-def test_params_with_a_question_are_asked_for(
-    terminal: Open, call: Call, project: Path, script: Path
-) -> None:
-    pipeline = project / ".aqm" / "pipelines" / "default.yaml"
-    params = "params:\n  who: {prompt: Who is it for, default: all}\n  what: {required: true}\n  not: asked\n"
-    pipeline.write_text(params + pipeline.read_text())
-    screen = terminal("run", "x", "--script", str(script))
-    screen.until("Who is it for [all]:")
-    screen.answer("")
-    screen.until("what:")
-    screen.answer("cake")
-    assert screen.end() == 0
-    assert (
-        "who = all\n  what = cake\n  not = asked"
-        in call("status", re.findall(r"T-\w{6}", screen.said)[0]).stdout
-    )

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aqm.engine.conduct import conduct
 from aqm.engine.identity import identity
 from aqm.engine.run_turn import run_turn
-from aqm.engine.worker import Consent, Worker
+from aqm.engine.worker import AnyBell, Consent, Worker
 from aqm.flow.event import Event
+from aqm.flow.state import TaskStatus
 from aqm.runtimes.base import Host
 from aqm.service.project import Project, find_project
 from aqm.service.store import Store, open_store
@@ -19,7 +21,7 @@ from aqm.service.submission import submit
 from aqm.service.tasks import events, task_detail
 from aqm.service.views import TaskDetail
 from aqm.storage import bells, migrate
-from aqm.storage.bells import Bell
+from aqm.storage.bells import RoundBell
 from aqm.storage.database import Database, now
 
 __all__ = ["Stage", "agent", "play_in"]
@@ -42,7 +44,7 @@ class Stage:
     agents: Sequence[Mapping[str, Any]]
     says: Mapping[str, Any]
     config: Mapping[str, Any] = field(default_factory=dict)
-    rung: list[Bell] = field(default_factory=list)
+    rung: list[AnyBell] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     task: str = ""
 
@@ -82,17 +84,29 @@ class Stage:
         with worker.database.writing() as connection:
             if at is not None:
                 bells.at_once(connection, self.task)
-            self.rung.extend(bells.take(connection, worker.owner, 16, now(connection)))
+            self.rung.extend(worker.take_bells(connection, now(connection)))
 
     def run(self, worker: Worker) -> None:
         """All turns, also those that wait for their time."""
         for _ in range(200):
+            if not self.rung and self._stalled():
+                return
             self.due(worker, at=0)
             if not self.rung:
                 return
             while self.rung:
-                run_turn(worker, self.rung.pop(0).turn, "message")
+                self.hear(worker, self.rung.pop(0))
         raise AssertionError("the task does not come to rest")
+
+    def hear(self, worker: Worker, bell: AnyBell) -> None:
+        """What a worker does when a bell is rung."""
+        if isinstance(bell, RoundBell):
+            conduct(worker, bell.stage, bell.round, "message")
+        else:
+            run_turn(worker, bell.turn, "message")
+
+    def _stalled(self) -> bool:
+        return self.detail().task.status is TaskStatus.STALLED
 
     def detail(self) -> TaskDetail:
         return task_detail(self.project, self.task)

@@ -182,12 +182,6 @@ def test_an_unknown_agent_or_param_is_refused_and_leaves_no_task(stage: SetStage
     assert task_page(play.project).tasks == ()
 
 
-def test_words_that_are_not_run_yet_are_refused_before_anything_is_stored(stage: SetStage):
-    play = stage([agent("a", "b", human_input=True), agent("b")], {})
-    with pytest.raises(PipelineError, match="human_input"):
-        play.begin()
-
-
 def test_a_cancelled_task_is_not_run_on_and_keeps_what_it_has(stage: SetStage):
     play = stage(LINE, {})
     play.begin()

@@ -8,7 +8,6 @@ import pytest
 
 from aqm.flow.judge import judge
 from aqm.flow.task import Policy
-from aqm.flow.unbuilt import unbuilt
 from aqm.pipeline.graph import first_agent
 from aqm.pipeline.spec import Pipeline
 
@@ -63,22 +62,3 @@ def test_the_judge_is_the_gate_s_then_the_model_s_then_the_config_s_then_the_age
 def test_a_session_s_work_is_judged_by_its_first_participant_s_runtime():
     meeting = pipeline([{"id": "a"}, {"id": "b", "runtime": "codex"}, {**SESSION, "gate": {}}])
     assert judge(Policy(), meeting, meeting.agent("meet")) == ("claude", None)
-
-
-@pytest.mark.parametrize(
-    "agent",
-    [
-        {"id": "a", "human_input": True},
-        {"id": "a", "join": "all"},
-        {"id": "a", "gate": {"type": "human"}},
-        {"id": "a", "handoffs": [{"to": "b", "condition": "auto"}]},
-        {"id": "a", "handoffs": [{"to": "b,c"}]},
-    ],
-)
-def test_words_that_are_not_run_yet_are_refused_rather_than_ignored(agent: dict[str, Any]):
-    assert unbuilt(pipeline([agent, {"id": "b"}, {"id": "c"}]))
-
-
-def test_words_that_are_run_are_not_refused():
-    agent = {"id": "a", "gate": {}, "human_input": {"enabled": False}, "handoffs": [{"to": "b"}]}
-    assert unbuilt(pipeline([agent, {"id": "b"}])) == ()

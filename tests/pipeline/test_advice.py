@@ -48,6 +48,23 @@ def warned(text: str, **options: object) -> list[tuple[str, str]]:
             "the variable 'context' is not known here and stays empty",
         ),
         (
+            "{id: a, runtime: claude, system_prompt: '{{ inputs.b }}'}",
+            "agents[0].system_prompt",
+            "the variable 'inputs' is not known here and stays empty",
+        ),
+        (
+            "{id: a, runtime: claude, handoffs: [{to: b}, {to: b, condition: auto}]}, {id: b, "
+            "runtime: codex}",
+            "agents[0].handoffs[1].condition",
+            "the prompt of a never mentions HANDOFF",
+        ),
+        (
+            "{id: s, type: session, participants: [b, c], handoffs: [{to: d, condition: auto}]}, "
+            "{id: b, runtime: codex}, {id: c, runtime: codex}, {id: d, runtime: codex}",
+            "agents[0].handoffs[0].condition",
+            "no prompt of the participants of s mentions HANDOFF",
+        ),
+        (
             "{id: a, runtime: claude, claude_code_flags: [--verbose]}",
             "agents[0].claude_code_flags",
             "claude_code_flags is the old name of cli_flags",
@@ -68,26 +85,6 @@ def warned(text: str, **options: object) -> list[tuple[str, str]]:
             "agents[0].handoffs[0].condition",
             "this compares a field called 'text', not the text itself",
         ),
-        (
-            "{id: s, type: session, participants: [b]}, {id: b, runtime: codex, gate: {type: human}}",
-            "agents[1].gate",
-            "b only speaks in sessions, where its gate counts for nothing",
-        ),
-        (
-            "{id: s, type: session, participants: [b]}, {id: b, runtime: codex, human_input: true}",
-            "agents[1].human_input",
-            "b only speaks in sessions, where its human_input counts for nothing",
-        ),
-        (
-            "{id: s, type: session, participants: [b]}, {id: b, runtime: codex, join: all}",
-            "agents[1].join",
-            "b only speaks in sessions, where its join counts for nothing",
-        ),
-        (
-            "{id: s, type: session, participants: [b]}, {id: b, runtime: codex, handoffs: [{to: s}]}",
-            "agents[1].handoffs",
-            "b only speaks in sessions, where its handoffs counts for nothing",
-        ),
     ],
 )
 def test_what_is_doubtful_is_told_where_it_stands(agents: str, at: str, message: str) -> None:
@@ -98,7 +95,15 @@ def test_what_is_doubtful_is_told_where_it_stands(agents: str, at: str, message:
     "agents",
     [
         "{id: a, runtime: claude, handoffs: [{to: b}]}, {id: b, runtime: codex}",
-        "{id: a, runtime: claude, handoffs: [{to: '*', condition: auto}]}, {id: b, runtime: codex}",
+        "{id: a, runtime: claude, system_prompt: 'Say Handoff: b', handoffs: [{to: '*', condition: auto}]}, "
+        "{id: b, runtime: codex}",
+        "{id: a, runtime: command, command: [x], handoffs: [{to: '*', condition: auto}]}, {id: b, "
+        "runtime: codex}",
+        "{id: a, runtime: claude, output: {handoff: {}}, handoffs: [{to: '*', condition: auto}]}, "
+        "{id: b, runtime: codex}",
+        "{id: s, type: session, participants: [b, c], summary_agent: c, handoffs: [{to: d, "
+        "condition: auto}]}, "
+        "{id: b, runtime: codex}, {id: c, runtime: codex, system_prompt: HANDOFF}, {id: d, runtime: codex}",
         "{id: a, runtime: claude, gate: {}, handoffs: [{to: a, condition: on_reject}]}",
         "{id: a, runtime: claude, handoffs: [{to: a, condition: n == 1}]}",
         "{id: s, type: session, participants: [b]}, {id: b, runtime: codex}",
@@ -106,12 +111,19 @@ def test_what_is_doubtful_is_told_where_it_stands(agents: str, at: str, message:
         "gate: {type: human}}",
         "{id: b, runtime: codex, gate: {}, handoffs: [{to: s}]}, {id: s, type: session, participants: [b]}",
         "{id: a, runtime: claude, cli_flags: [--verbose, text, '-']}",
-        "{id: a, runtime: claude, system_prompt: '{% for x in inputs %}{{ x }}{% endfor %}{{ params.y }}'}",
+        "{id: s, runtime: claude, handoffs: [{to: 'a, b'}]}, {id: b, runtime: claude, handoffs: [{to: a}]}, "
+        "{id: a, runtime: claude, join: all, "
+        "system_prompt: '{% for x in inputs %}{{ x }}{% endfor %}{{ params.y }}'}",
         "{id: s, type: session, participants: [b]}, {id: b, runtime: codex, human_input: {enabled: false}}",
     ],
 )
 def test_what_is_not_doubtful_is_not_told(agents: str) -> None:
     assert warned(f"agents: [{agents}]") == []
+
+
+def test_the_cure_of_a_variable_that_only_joins_have_says_so() -> None:
+    (warning,) = warnings_of("agents: [{id: a, runtime: claude, system_prompt: '{{ inputs.b }}'}]")
+    assert warning.endswith("it holds the branches' payloads of an agent with join, and a has none")
 
 
 def test_with_a_router_everybody_can_be_reached() -> None:
@@ -148,6 +160,30 @@ def test_the_line_of_an_unknown_variable_is_counted_inside_a_block() -> None:
     assert (warning.line, warning.cure) == (6, "did you mean 'input'?")
 
 
+def test_every_warning_has_a_place_and_a_cure() -> None:
+    host = HostFacts(
+        lambda _: False, lambda _: False, {"claude": "npm install it", "codex": "npm install it"}
+    )
+    text = """
+        params: {who: {required: true}}
+        agents:
+        - id: a
+          runtime: claude
+          claude_code_flags: [--dangerously-skip-permissions]
+          workspace: isolated
+          system_prompt: "{{ nobody }}"
+          mcp: [{server: x, env: {A: $NOPE}}]
+          on_branch_failure: cancel
+          handoffs: [{to: a, condition: auto}]
+        - {id: b, runtime: codex, join: all}
+    """
+    warnings = load_text(text, host=host).warnings
+    assert len(warnings) == 13
+    for warning in warnings:
+        assert (warning.file, bool(warning.line), bool(warning.at)) == ("main.yaml", True, True), warning
+        assert warning.cure, warning
+
+
 def test_what_the_host_lacks_is_told() -> None:
     host = HostFacts(
         has_variable=lambda name: name == "HOME",
@@ -163,7 +199,12 @@ def test_what_the_host_lacks_is_told() -> None:
           - {server: db, command: node, env: {A: "$HOME/${NOPE}", B: "secret://X", C: "$ALSO"}}
           gate: {runtime: codex}
           handoffs: [{to: b}]
-        - {id: b, runtime: command, command: [nothere, x]}
+        - id: b
+          runtime: command
+          command: [nothere, x]
+          gate: {type: command, run: [nolint]}
+          handoffs: [{to: c}]
+        - {id: c, runtime: command, command: [./answer.sh], gate: {type: command, run: "nosuch x"}}
     """
     assert warned(text) == []
     assert warned(text, host=host) == [
@@ -173,5 +214,6 @@ def test_what_the_host_lacks_is_told() -> None:
         ("agents[0].mcp[1].env.C", "the variable $ALSO is not set"),
         ("agents[0].gate.runtime", "the CLI of codex is not on this host"),
         ("agents[1].command[0]", "there is no command 'nothere' on this host"),
+        ("agents[1].gate.run[0]", "there is no command 'nolint' on this host"),
     ]
     assert "npm install -g codex" in warnings_of(text, host=host)[0]

@@ -6,7 +6,14 @@ import time
 
 import pytest
 
-from aqm.pipeline.graph import endless_loops, first_agent, only_speaking, participants_only, reachable
+from aqm.pipeline.graph import (
+    endless_loops,
+    first_agent,
+    only_speaking,
+    participants_only,
+    reach,
+    reachable,
+)
 from aqm.pipeline.spec import Agent, Gate, Handoff, Pipeline, Session
 
 
@@ -51,6 +58,33 @@ def test_only_those_speak_alone_whom_no_task_comes_to() -> None:
 def test_a_session_reaches_its_speakers_but_not_where_they_would_hand_off() -> None:
     found = pipeline(session("s", "a"), agent("a", "b"), agent("b"))
     assert reachable(found) == {"s", "a"}
+
+
+@pytest.mark.parametrize(
+    ("agents", "found"),
+    [
+        ([agent("a", "b"), agent("b")], {"a": "b", "b": ""}),
+        ([agent("a", "a")], {"a": "a"}),
+        ([agent("a", "b"), agent("b", "a", "c"), agent("c")], {"a": "abc", "b": "abc", "c": ""}),
+        ([agent("a", "b, c"), agent("b", "d"), agent("c", "d"), agent("d")],
+         {"a": "bcd", "b": "d", "c": "d", "d": ""}),
+        ([agent("d", "c"), agent("c", "b", "d"), agent("b", "a"), agent("a", "b")],
+         {"d": "abcd", "c": "abcd", "b": "ab", "a": "ab"}),
+        ([agent("a", "auto -> *"), agent("b")], {"a": "ab", "b": ""}),
+        ([session("s", "p", to="a"), agent("a"), agent("p", "s")], {"s": "a", "a": "", "p": "sa"}),
+    ],
+)  # fmt: skip
+def test_an_agent_reaches_whom_handoffs_lead_to(agents: list[Agent | Session], found: dict[str, str]) -> None:
+    assert reach(pipeline(*agents)) == {name: frozenset(names) for name, names in found.items()}
+
+
+def test_dense_pipelines_are_walked_in_no_time() -> None:
+    begun = time.process_time()
+    everybody = reach(pipeline(*(agent(f"a{n}", "auto -> *") for n in range(400))))
+    assert {len(names) for names in everybody.values()} == {400}
+    later = [agent(f"a{n}", ",".join(f"a{m}" for m in range(n + 1, 300))) for n in range(299)]
+    assert len(reach(pipeline(*later, agent("a299")))["a0"]) == 299
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,41 @@ def test_a_required_param_without_a_value_is_told_and_named() -> None:
     assert load_text(text, file_values={"x": "a"}).missing == ()
 
 
+def test_a_required_param_without_a_value_is_a_fault_where_one_is_asked_for() -> None:
+    text = pipeline('{x: {required: true, description: "a\\n name"}, y: 1}')
+    assert said(text, required=True) == [
+        "main.yaml:1:10 params.x: the param 'x' (a name) has no value;"
+        " give one with  -p x=VALUE  or in .aqm/params.yaml"
+    ]
+    assert load_text(text, given={"x": ""}, required=True).missing == ()
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_value_that_lacks_is_told_beside_what_is_wrong_without_it(required: bool) -> None:
+    text = "params: {x: {required: true}}\nagents: [{id: a, runtime: '${{ params.x }}'}]"
+    found = faults_of(text, required=required)
+    assert [(fault.at, fault.severity) for fault in found] == [
+        ("params.x", "error" if required else "warning"),
+        ("agents[0].runtime", "error"),
+    ]
+
+
+def test_a_param_of_an_imported_file_is_known_on_the_command_line() -> None:
+    text = "imports: [{from: lib.yaml}]\nagents: [{id: a, runtime: claude}]"
+    lib = {"lib.yaml": "imports: [{from: deep.yaml}]\nparams: {language: Go}", "deep.yaml": DEEP}
+    assert load_text(text, lib, given={"language": "C", "deep": "2"}).pipeline.params == {
+        "language": "C",
+        "deep": 2,
+    }
+    assert said(text, lib, given={"langauge": "C", "depe": "2"}) == [
+        "-p langauge: there is no param called 'langauge'; did you mean 'language'?",
+        "-p depe: there is no param called 'depe'; did you mean 'deep'?",
+    ]
+
+
+DEEP = "params: {deep: 1}\nagents: [{id: b, runtime: claude}]"
+
+
 def test_what_has_a_question_or_must_have_a_value_is_asked_for() -> None:
     params = {
         "plain": Param(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -48,10 +49,67 @@ def test_null_is_accepted_for_every_optional_key(model: type[Agent] | type[Sessi
     assert not fits({"agents": None})
 
 
-def test_every_key_is_described() -> None:
-    for name, definition in json_schema()["$defs"].items():
-        for key, each in definition.get("properties", {}).items():
-            assert "description" in each or key == "type", f"{name}.{key}"
+def keys_in(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every key that the schema lets a document have, wherever it stands, and what is said of it."""
+    for word, inner in schema.items() if isinstance(schema, dict) else enumerate(schema):
+        if word == "properties":
+            for key, each in inner.items():
+                yield f"{path}.{key}", each
+                yield from keys_in(each, f"{path}.{key}")
+        elif word == "additionalProperties" and isinstance(inner, dict) and "anyOf" in inner:
+            yield f"{path}.*", inner
+        elif word in ("if", "then", "examples", "default"):
+            continue  # conditions name keys that are described elsewhere
+        elif isinstance(inner, dict | list):
+            yield from keys_in(inner, f"{path}.{word}" if isinstance(word, str) else path)
+
+
+KEYS = dict(keys_in(json_schema()))
+
+
+def test_the_keys_of_all_levels_are_looked_at() -> None:
+    assert {
+        ".apiVersion",
+        ".params.*",
+        ".$defs.Param.auto_detect",
+        ".$defs.Import.from",
+        ".$defs.Handoff.payload",
+        ".$defs.Gate.when",
+        ".$defs.HumanInput.mode",
+        ".$defs.Retry.backoff",
+        ".$defs.McpEntry.env",
+        ".$defs.Chunks.initial",
+        ".$defs.Consensus.require_chunks_done",
+        ".$defs.Session.type",
+        ".$defs.PartialAgent.participants",
+    } <= KEYS.keys()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_is_described(key: str) -> None:
+    said = KEYS[key].get("description", "")
+    assert len(said.split()) >= 3, said
+    assert said.endswith("."), said
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_word_that_a_key_takes_is_explained(key: str) -> None:
+    choices = [KEYS[key], *KEYS[key].get("anyOf", [])]
+    words = [word for each in choices for word in each.get("enum", []) if isinstance(word, str)]
+    assert [word for word in words if word not in KEYS[key]["description"]] == []
+
+
+@pytest.mark.parametrize("key", [key for key, each in KEYS.items() if "examples" in each])
+def test_every_example_fits(key: str) -> None:
+    from jsonschema_rs import Draft202012Validator
+
+    validator = Draft202012Validator({"$defs": json_schema()["$defs"], **KEYS[key]})
+    assert all(validator.is_valid(example) for example in KEYS[key]["examples"])
+
+
+def test_the_keys_that_nobody_knows_by_heart_have_examples() -> None:
+    exemplified = {key.rsplit(".", 1)[-1] for key, each in KEYS.items() if "examples" in each}
+    assert {"runtime", "condition", "to", "payload", "run", "output", "mcp", "env", "from"} <= exemplified
 
 
 @pytest.mark.parametrize(
@@ -74,6 +132,15 @@ def test_every_key_is_described() -> None:
         {"type": None},
         {"claude_code_flags": ["x"]},
         {"timeout": 1.5},
+        {"runtime": "command", "command": ["x"]},
+        {"gate": {"type": "command", "run": "make"}},
+        {"gate": {"type": "${{ params.gate }}"}},
+        {
+            "handoffs": [
+                {"to": "a", "condition": " on_reject "},
+                {"to": "a", "condition": "${{ params.when }}"},
+            ]
+        },
     ],
 )
 def test_short_forms_and_references_fit(keys: dict[str, Any]) -> None:
@@ -97,6 +164,9 @@ def test_short_forms_and_references_fit(keys: dict[str, Any]) -> None:
         {"id": "a b"},
         {"timeout": 0},
         {"model": 7},
+        {"runtime": "command"},
+        {"gate": {"type": "command"}},
+        {"handoffs": [{"to": "a", "condition": "on_aprove"}]},
     ],
 )
 def test_wrong_forms_do_not_fit(keys: dict[str, Any]) -> None:
@@ -115,6 +185,18 @@ def test_wrong_forms_do_not_fit(keys: dict[str, Any]) -> None:
         ("agents: [{id: a, type: session}]", False),
         ("agents: [{id: a, type: session, participants: [b]}]", True),
         ("agents: [{id: a, type: session, participants: [b], runtime: claude}]", False),
+        ("agents: [{id: a, type: session, participants: [b], turn_order: moderator}]", False),
+        (
+            "agents: [{id: a, type: session, participants: [b], turn_order: moderator, summary_agent: b}]",
+            True,
+        ),
+        (
+            "agents: [{id: a, type: session, participants: [b], consensus: {method: moderator_decides}}]",
+            False,
+        ),
+        ("agents: [{id: a, type: session, participants: [b], consensus: {keyword: ' '}}]", False),
+        ("agents: [{id: a, type: session, extends: b, turn_order: moderator}]", True),
+        ("agents: [{id: a, extends: b, runtime: command}]", True),
         (
             "params: {a: 1, b: x, c: true, d: null, e: {type: number, default: 1}}\nagents: [{id: "
             "a, runtime: x}]",

@@ -6,7 +6,15 @@ import pytest
 
 from aqm.errors import NotFoundError, PipelineError
 from aqm.pipeline.advice import HostFacts
-from aqm.service.pipelines import load_pipeline, pipeline_views, validate_file
+from aqm.pipeline.spec import Agent
+from aqm.service.pipelines import (
+    declared_params,
+    load_pipeline,
+    pack_sources,
+    pipeline_views,
+    resolve_sources,
+    validate_file,
+)
 from aqm.service.project import Project, create_project
 
 ONE = "agents: [{id: a, runtime: claude}]\n"
@@ -79,6 +87,9 @@ def test_a_required_param_without_a_value_is_refused_with_what_to_type(project: 
     write(project, "pipelines/p.yaml", ASKS)
     with pytest.raises(PipelineError, match=r"'who' \(a name\) has no value; give one with  -p who=VALUE"):
         load_pipeline(project, "p", {})
+    write(project, "pipelines/q.yaml", "imports: [{from: p.yaml}]\n" + ONE.replace("a,", "b,"))
+    with pytest.raises(PipelineError, match=r"pipelines/p\.yaml:1:10 params\.who: the param 'who'"):
+        load_pipeline(project, "q", {})
     assert load_pipeline(project, "p", {"who": "me"}).pipeline.params == {"who": "me"}
     assert load_pipeline(project, "p", {}, required=False).missing == ("who",)
 
@@ -136,3 +147,101 @@ def test_what_the_host_lacks_is_a_warning_only_when_the_host_is_known(project: P
 def test_a_pipeline_may_use_the_scripted_runtime(project: Project) -> None:
     write(project, "pipelines/p.yaml", "agents: [{id: a, runtime: scripted}]\n")
     assert load_pipeline(project, "p", {}).pipeline.ids == ("a",)
+
+
+def test_params_are_known_of_a_pipeline_that_cannot_be_resolved_without_them(project: Project) -> None:
+    text = "params: {cli: {required: true}, n: 1}\nagents: [{id: a, runtime: '${{ params.cli }}'}]\n"
+    write(project, "pipelines/p.yaml", text)
+    assert list(declared_params(project, "p", {})) == ["cli", "n"]
+    with pytest.raises(PipelineError) as caught:
+        declared_params(project, "p", {"n": "many", "lci": "codex"})
+    assert [str(fault) for fault in caught.value.faults] == [
+        "-p lci: there is no param called 'lci'; did you mean 'cli'?",
+        "-p n: the value of 'n' must be a number, not 'many'",
+    ]
+
+
+# Sources -----------------------------------------------------------------------------------------
+
+TEAM = """\
+params: {who: nobody, rounds: 2, model: {required: true}}
+imports: [{from: lib/dev.yaml}]
+agents:
+  - {id: lead, runtime: claude, model: "${{ params.model }}", system_prompt: "For ${{ params.who }}."}
+  - {id: tests, extends: dev, context_window: "${{ params.rounds }}"}
+"""
+LIBRARY = """\
+params: {language: Go}
+agents: [{id: dev, runtime: codex, system_prompt: "In ${{ params.language }}."}]
+"""
+
+
+@pytest.fixture
+def packed(project: Project) -> str:
+    """The sources of TEAM, whose files are no more what they were."""
+    write(project, "pipelines/team.yaml", TEAM)
+    library = write(project, "pipelines/lib/dev.yaml", LIBRARY)
+    values = write(project, "params.yaml", "who: 'null'\nlanguage: 1.10\nsecret: of another pipeline\n")
+    text = pack_sources(load_pipeline(project, "team", {"model": "big", "rounds": "4"}))
+    write(project, "pipelines/team.yaml", "agents: [")
+    library.unlink()
+    values.write_text("who: somebody else\n")
+    return text
+
+
+def prompts(packed: str, **given: str) -> list[str]:
+    agents = resolve_sources(packed, given).pipeline.agents
+    return [agent.system_prompt for agent in agents if isinstance(agent, Agent)]
+
+
+def test_packed_sources_give_the_same_pipeline_when_its_files_have_changed_or_gone(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, packed: str
+) -> None:
+    elsewhere = create_project(tmp_path_factory.mktemp("as it was"), {})
+    write(elsewhere, "pipelines/team.yaml", TEAM)
+    write(elsewhere, "pipelines/lib/dev.yaml", LIBRARY)
+    write(elsewhere, "params.yaml", "who: 'null'\nlanguage: 1.10\n")
+    before = load_pipeline(elsewhere, "team", {"model": "big", "rounds": "4"}).pipeline
+    assert resolve_sources(packed, {}).pipeline == before
+    assert before.params == {"who": "null", "rounds": 4, "model": "big", "language": "1.10"}
+    with pytest.raises(PipelineError):
+        load_pipeline(project, "team", {})
+
+
+def test_packed_sources_take_other_params_over_those_they_had(packed: str) -> None:
+    assert prompts(packed) == ["For null.", "In 1.10.", "In 1.10."]
+    assert prompts(packed, who="us", language="C") == ["For us.", "In C.", "In C."]
+    tests = resolve_sources(packed, {"rounds": "7"}).pipeline.agent("tests")
+    assert isinstance(tests, Agent)
+    assert tests.context_window == 7
+
+
+def test_other_params_can_be_packed_again(packed: str) -> None:
+    again = pack_sources(resolve_sources(packed, {"who": "us"}))
+    assert resolve_sources(again, {"rounds": "7"}).pipeline.params == {
+        "who": "us",
+        "rounds": 7,
+        "model": "big",
+        "language": "1.10",
+    }
+    assert pack_sources(resolve_sources(packed, {})) == packed
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"langauge": "C"}, "-p langauge: there is no param called 'langauge'; did you mean 'language'?"),
+        ({"rounds": "many"}, "-p rounds: the value of 'rounds' must be a number, not 'many'"),
+    ],
+)
+def test_packed_sources_refuse_what_the_pipeline_does_not_take(
+    packed: str, given: dict[str, str], said: str
+) -> None:
+    with pytest.raises(PipelineError) as caught:
+        resolve_sources(packed, given)
+    assert [str(fault) for fault in caught.value.faults] == [said]
+
+
+def test_only_values_that_the_pipeline_declares_are_packed(packed: str) -> None:
+    assert "another pipeline" not in packed
+    assert "somebody else" not in packed

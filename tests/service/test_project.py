@@ -1,5 +1,6 @@
 """The project: found upwards, made without overwriting, with templates that are valid."""
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aqm.errors import NotFoundError, ProjectError, SettingsError
-from aqm.flow.unbuilt import unbuilt
+from aqm.pipeline.schema import json_schema
 from aqm.service.pipelines import load_pipeline, pipeline_views, validate_file
 from aqm.service.project import (
     create_project,
@@ -60,10 +61,39 @@ def test_a_new_project_has_a_pipeline_settings_and_keeps_what_is_written_by_aqm_
         ".aqm/.gitignore",
         ".aqm/config.yaml",
         ".aqm/pipelines/default.yaml",
+        ".aqm/pipeline.schema.json",
     ]
     ignored = (tmp_path / ".aqm" / ".gitignore").read_text().splitlines()
-    assert ignored[1] == "*"
+    assert next(line for line in ignored if not line.startswith("#")) == "*"
     assert "!pipelines/**" in ignored
+    assert "!pipeline.schema.json" in ignored
+
+
+def test_editors_find_the_schema_beside_the_pipelines(tmp_path: Path) -> None:
+    create_project(tmp_path / "project", {})
+    write_demo(tmp_path / "demo", "scripted")
+    for root in (tmp_path / "project", tmp_path / "demo"):
+        pipeline = root / ".aqm" / "pipelines" / "default.yaml"
+        first = pipeline.read_text().splitlines()[0]
+        assert first.startswith("# yaml-language-server: $schema=")
+        schema = (pipeline.parent / first.partition("=")[2]).resolve()
+        assert schema == root.resolve() / ".aqm" / "pipeline.schema.json"
+        assert json.loads(schema.read_text()) == json_schema()
+
+
+def test_the_schema_of_another_version_is_replaced_and_a_link_is_not_followed(tmp_path: Path) -> None:
+    create_project(tmp_path, {})
+    schema = tmp_path / ".aqm" / "pipeline.schema.json"
+    schema.write_text('{"old": true}')
+    assert write_project(tmp_path, {}) == (schema,)
+    assert json.loads(schema.read_text()) == json_schema()
+    other = tmp_path / "other.txt"
+    other.write_text("mine")
+    schema.unlink()
+    schema.symlink_to(other)
+    assert write_project(tmp_path, {}) == (schema,)
+    assert (other.read_text(), schema.is_symlink()) == ("mine", False)
+    assert write_project(tmp_path, {}) == ()
 
 
 def test_what_exists_is_never_overwritten(tmp_path: Path) -> None:
@@ -95,7 +125,6 @@ def test_every_template_is_valid_without_a_warning_and_can_be_run(tmp_path: Path
     verdict = validate_file(None, project, "default")
     assert [str(fault) for fault in verdict.faults] == []
     loaded = load_pipeline(project, None, {})
-    assert unbuilt(loaded.pipeline) == ()
     assert loaded.pipeline.description == next(one.about for one in templates() if one.name == name)
 
 

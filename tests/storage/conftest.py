@@ -34,7 +34,7 @@ def add_task(database: Database) -> AddTask:
             blobs.put(connection, 1, [text], at)
             new = tasks.NewTask(id, 1, "do it", "p", priority, text.hash, text.hash, text.hash, owner=owner)
             task = tasks.add(connection, new, at)
-            stage, _ = stages.open_stage(connection, task, "dev", text.hash, branch="", opener=None)
+            stage, _, _ = stages.open_stage(connection, task, "dev", text.hash, branch="", opener=None)
             turn = turns.open_turn(connection, task, turns.NewTurn(stage, TurnKind.WORK, "dev", "x", None))
             task.save(connection)
         return turn

@@ -51,12 +51,14 @@ def test_only_the_owner_rings_its_tasks(database: Database, add_task: AddTask):
     assert take(database) == [team]
 
 
-def test_a_turn_of_a_stalled_task_is_not_rung(database: Database, add_task: AddTask):
-    add_task()
+def test_a_turn_of_a_stalled_task_is_rung_so_that_a_host_that_can_goes_on(
+    database: Database, add_task: AddTask
+):
+    turn = add_task()
     with database.writing() as connection, tasks.lock(connection, "T-AAAAAA") as task:
         assert task
         task.move(TaskStatus.STALLED)
-    assert take(database) == []
+    assert take(database) == [turn]
 
 
 def test_a_turn_that_waits_for_its_time_is_announced(database: Database, add_task: AddTask):

@@ -73,9 +73,10 @@ def test_an_attempt_that_lost_its_turn_no_longer_finds_it(database: Database, ad
     second = claim(database, turn)
     assert second
     assert second.number == 2
-    with database.writing() as connection:
-        assert claims.running(connection, turn, first.attempt) is None
-        assert claims.running(connection, turn, second.attempt) is not None
+    with database.writing() as connection, tasks.lock_of_turn(connection, turn) as task:
+        assert task
+        assert claims.running(connection, task, turn, first.attempt) is None
+        assert claims.running(connection, task, turn, second.attempt) is not None
 
 
 def test_a_fenced_attempt_can_neither_end_nor_requeue_the_turn(database: Database, add_task: AddTask):
