@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from bench import embedded, startup
+from bench import embedded, parallel, startup
 
 WORKLOADS = {
     "w1": embedded.chain,
     "w2": embedded.many,
+    "w3": parallel.fan_out,
+    "w4": parallel.session,
     "w5": embedded.growth,
     "w8": startup.startup,
 }

@@ -18,7 +18,7 @@ from aqm.service.running import Worker
 from aqm.service.submission import submit
 from bench.project import host, line, project
 
-__all__ = ["chain", "growth", "many"]
+__all__ = ["ENVIRON", "chain", "growth", "many", "say", "work_off"]
 
 ENVIRON = {**os.environ, "AQM_PERMISSIONS__ALLOW_FULL": "true"}
 ROUNDS = 5
@@ -31,12 +31,12 @@ def chain() -> None:
         raw, ours, protected = [], [], []
         for _ in range(ROUNDS):
             raw.append(_timed(lambda: _raw(binary, 10)))
-            ours.append(_run(made, 1, "group")[1])
-            protected.append(_run(made, 1, "namespace")[1])
+            ours.append(work_off(made, 1, "group")[1])
+            protected.append(work_off(made, 1, "namespace")[1])
     one, two, three = (statistics.median(some) for some in (raw, ours, protected))
-    _say("W1  10 stages, raw", f"{one * 1000:.1f} ms")
-    _say("W1  10 stages, aqm", f"{two * 1000:.1f} ms", f"{two / one:.2f} x raw", _each(two - one, 10))
-    _say("W1  with namespaces", f"{three * 1000:.1f} ms", f"{three / one:.2f} x raw", _each(three - one, 10))
+    say("W1  10 stages, raw", f"{one * 1000:.1f} ms")
+    say("W1  10 stages, aqm", f"{two * 1000:.1f} ms", f"{two / one:.2f} x raw", _each(two - one, 10))
+    say("W1  with namespaces", f"{three * 1000:.1f} ms", f"{three / one:.2f} x raw", _each(three - one, 10))
 
 
 def many() -> None:
@@ -45,15 +45,15 @@ def many() -> None:
         binary = str(made.root / "instant")
         raw = _timed(lambda: _raw_many(binary))
         for protection in ("group", "namespace"):
-            submitting, running = _run(made, 100, protection)
-            _say(
+            submitting, running = work_off(made, 100, protection)
+            say(
                 f"W2  100 x 5, 8 at once, {protection}",
                 f"{500 / running:.0f} stages/s",
                 f"raw {500 / raw:.0f}",
                 f"submitting 100: {submitting * 1000:.0f} ms",
             )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    _say("W2  peak memory", f"{peak:.0f} MB")
+    say("W2  peak memory", f"{peak:.0f} MB")
 
 
 def growth() -> None:
@@ -65,18 +65,18 @@ def growth() -> None:
     contextual = line(200, 20_000, "{{ context }}\n{{ input }}")
     with project(ENVIRON, {"default": contextual}) as made:
         ends: list[float] = []
-        _run(made, 1, "group", lambda event: _note(event, ends))
+        work_off(made, 1, "group", lambda event: _note(event, ends))
     with project(ENVIRON, {"default": line(200, 20_000)}) as made:
         before = _written()
-        _run(made, 1, "group")
+        work_off(made, 1, "group")
         written = _written() - before - 200 * 20_000  # Linux counts what ended children wrote, too
     steps = [later - earlier for earlier, later in itertools.pairwise(ends)]
     early, late = statistics.median(steps[5:25]), statistics.median(steps[-20:])
-    _say("W5  ms at stage 15, 190", f"{early * 1000:.2f}, {late * 1000:.2f}", f"{late / early:.2f} x")
-    _say("W5  bytes written", f"{written / (200 * 20_000):.2f} per payload byte")
+    say("W5  ms at stage 15, 190", f"{early * 1000:.2f}, {late * 1000:.2f}", f"{late / early:.2f} x")
+    say("W5  bytes written", f"{written / (200 * 20_000):.2f} per payload byte")
 
 
-def _run(
+def work_off(
     made: Project, tasks: int, protection: str, heard: Callable[[Event], None] = lambda event: None
 ) -> tuple[float, float]:
     """Seconds to submit, and to run them all."""
@@ -122,5 +122,5 @@ def _each(seconds: float, stages: int) -> str:
     return f"{seconds / stages * 1000:.2f} ms a stage above raw"
 
 
-def _say(*parts: str) -> None:
+def say(*parts: str) -> None:
     print(f"{parts[0]:<34}{'  '.join(parts[1:])}", flush=True)

@@ -29,7 +29,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("tasks:status", "Show one task with its stages, or how things stand."),
         "list": ("tasks:listing", "List tasks, newest first."),
         "logs": ("logs:logs", "Show what the agents of a task said."),
-        "context": ("logs:context", "Show what an agent of a task is told of the past."),
+        "context": ("logs:context", "Show all that happened in a task, or what an agent of it is told of that."),
         "cancel": ("tasks:cancel", "End a task that is not done."),
     },
     "Pipelines": {

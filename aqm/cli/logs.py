@@ -85,17 +85,24 @@ def _followed(doorway: Doorway, project: Project, id: str, stage: int | None) ->
 
 @command("context", "aqm context T-4F2A9C", "aqm context T-4F --agent reviewer")
 @click.argument("id")
-@click.option("--agent", metavar="ID", help="As this agent would see it now.")
+@click.option("--agent", metavar="ID", help="As this agent would see it now; a session's minutes.")
 @json_option
 @pass_doorway
 def context(doorway: Doorway, id: str, agent: str | None, as_json: bool) -> None:
-    """Show what an agent of a task is told of the past."""
+    """Show all that happened in a task, or what an agent of it is told of that.
+
+    Without --agent the files in the task's folder are made again.
+    """
     from aqm.service.contexts import task_context
 
-    text = task_context(doorway.project(), id, agent)
+    told = task_context(doorway.project(), id, agent)
     if as_json:
         from aqm.cli.printing import print_json
 
-        print_json(doorway.out, {"agent": agent, "context": text})
+        print_json(doorway.out, {"task": told.task, "agent": agent, "context": told.text})
+    elif told.text.strip():
+        doorway.out.line(told.text.rstrip("\n"))
     else:
-        doorway.out.line(text.rstrip("\n"))
+        doorway.err.line(("nothing so far", "dim"))
+    if told.unwritten:
+        doorway.err.line((f"the files in the task's folder could not be written: {told.unwritten}", "yellow"))

@@ -24,8 +24,7 @@ from aqm.flow.decision import (
     Work,
 )
 from aqm.flow.event import EventKind
-from aqm.flow.outcome import Failure
-from aqm.flow.state import StageStatus, TaskStatus, TurnStatus, Waits
+from aqm.flow.state import StageStatus, TurnStatus
 from aqm.flow.task import Stage
 from aqm.storage import attempts, claims, stages
 from aqm.storage.blobs import Blob
@@ -98,19 +97,7 @@ def _requeue(scene: Scene, decision: Again | Hold | Requeue) -> None:
         **counts,
     )
     if isinstance(decision, Hold) and decision.stalls:
-        _stall(scene, failure)
-
-
-def _stall(scene: Scene, failure: Failure) -> None:
-    """The branch waits for a host that can; a parallel speaker may have said so before."""
-    task = scene.task
-    if scene.turn is not None and scene.turn.waits is None:
-        stages.change(scene.connection, scene.stage_id, waits=Waits.HOST.value)
-        task.wait(Waits.HOST)
-    task.fail(failure.kind.value, failure.message)
-    task.rest()
-    if task.status is TaskStatus.STALLED:
-        task.tell(EventKind.TASK_STALLED, **{"class": failure.kind.value, "message": failure.message})
+        opening.stall(scene)
 
 
 def _hand_off(scene: Scene, decision: HandOff, payloads: Sequence[Blob], by: str) -> None:

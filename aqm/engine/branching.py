@@ -10,17 +10,17 @@ from aqm.engine.opening import open_stage
 from aqm.engine.scene import Scene
 from aqm.flow.decision import Arrival
 from aqm.flow.event import EventKind
-from aqm.flow.joins import Branch, Opening, collector, due, lineage, stuck, within
-from aqm.flow.outcome import Failure, FailureClass
+from aqm.flow.joins import Branch, Opening, collectors, due, lineage, stuck, within
+from aqm.flow.outcome import FailureClass
 from aqm.flow.state import BranchStatus, TaskStatus
 from aqm.pipeline.spec import Pipeline
 from aqm.storage import blobs, branches, stages, turns
 from aqm.storage.blobs import Blob
-from aqm.storage.branches import Parked, ancestors
+from aqm.storage.branches import Parked
 from aqm.storage.database import Connection
 from aqm.storage.tasks import LockedTask
 
-__all__ = ["end_branch", "fail_branch", "hand_over", "settle"]
+__all__ = ["fail_branch", "hand_over", "settle"]
 
 
 def hand_over(scene: Scene, arrivals: Sequence[Arrival], payloads: Sequence[Blob]) -> None:
@@ -41,22 +41,11 @@ def hand_over(scene: Scene, arrivals: Sequence[Arrival], payloads: Sequence[Blob
 def _arrive(scene: Scene, path: str, agent_id: str, payload: str) -> None:
     """A payload comes to an agent in the branch `path`: a stage opens, or a join waits for more."""
     task, connection = scene.task, scene.connection
-    collects = None
-    if scene.pipeline.agent(agent_id).join is not None and path:
-        fired = branches.fired(connection, task.id, path)
-        collects = collector(path, agent_id, fired, graph_of(connection, task.project, task.frozen).reach)
-    if collects is not None:
-        joined = branches.joined_before(connection, task.id, agent_id, collects)
-        if joined is None:
-            task.tell(EventKind.BRANCH_WAITS, scene.number, agent_id, branch=path)
-            branches.park(
-                connection, task.id, path, agent_id, collects, scene.agent_id, scene.number, payload
-            )
-            return
-        if not joined & set(ancestors(path)):
-            task.tell(EventKind.BRANCH_LATE, scene.number, agent_id, branch=path)
-            branches.be_late(connection, task.id, path, agent_id, collects, scene.number)
-            return
+    if _joins(scene, Parked(path, scene.agent_id, scene.number, payload), agent_id):
+        return
+    if task.run_stages >= scene.policy.max_stages:  # a hand-over to a join was let through
+        _exceed(scene, agent_id, [path])
+        return
     branches.move(connection, task.id, path, agent_id)
     open_stage(
         connection,
@@ -71,28 +60,56 @@ def _arrive(scene: Scene, path: str, agent_id: str, payload: str) -> None:
     )
 
 
+def _joins(scene: Scene, arrival: Parked, join: str) -> bool:
+    """Whether the arrival waits at a join, or comes too late for it; else the agent's stage opens."""
+    task, connection, path = scene.task, scene.connection, arrival.path
+    if scene.pipeline.agent(join).join is None or not path:
+        return False
+    reach = graph_of(connection, task.project, task.frozen).reach
+    for fanout in collectors(path, join, branches.fired(connection, task.id, path), reach):
+        joined = branches.joined_before(connection, task.id, join, fanout)
+        if joined is None:
+            task.tell(EventKind.BRANCH_WAITS, scene.number, join, branch=path)
+            branches.park(connection, task.id, arrival, join, fanout)
+            return True
+        into, stage = joined
+        if into not in branches.seen(connection, task.id, path):
+            task.tell(EventKind.BRANCH_LATE, scene.number, join, branch=path)
+            branches.park(connection, task.id, arrival, join, fanout, late_for=stage)
+            return True
+    return False
+
+
 def fail_branch(scene: Scene) -> None:
     """The stage has failed, and its branch with it; the fan-out's others may be cancelled for that."""
     scene.task.opened(-1)
-    branches.end(scene.connection, scene.task.id, scene.branch, BranchStatus.FAILED)
-    for step in reversed(lineage(scene.branch)):
+    _fail(scene, scene.branch, f"{scene.agent_id} failed", by=scene.number)
+    settle(scene)
+
+
+def _fail(scene: Scene, path: str, reason: str, *, by: int | None = None) -> None:
+    branches.end(scene.connection, scene.task.id, path, BranchStatus.FAILED)
+    for step in reversed(lineage(path)):
         opener = stages.agent_of(scene.connection, scene.task.id, step.fanout)
         if scene.pipeline.agent(opener).on_branch_failure == "cancel":
-            _cancel(scene, step.fanout, f"{scene.agent_id} failed")
-    settle(scene)
+            active = branches.active(scene.connection, scene.task.id)
+            others = [each.path for each in active if within(each.path, step.fanout)]
+            _cancel(scene, others, reason, by=by)
 
 
-def end_branch(scene: Scene, status: BranchStatus = BranchStatus.ENDED) -> None:
-    scene.task.opened(-1)
-    branches.end(scene.connection, scene.task.id, scene.branch, status)
-    settle(scene)
+def _exceed(scene: Scene, agent_id: str, paths: Sequence[str]) -> None:
+    """The agent would be one stage too many: the branches that came to it fail."""
+    number = scene.task.run_stages + 1
+    message = f"{agent_id} would be stage {number}, and max_stages is {scene.policy.max_stages}"
+    scene.task.fail(FailureClass.STAGE_LIMIT.value, message)
+    for path in paths:
+        scene.task.tell(EventKind.BRANCH_CANCELLED, None, agent_id, branch=path, reason=message)
+        _fail(scene, path, message)
 
 
-def _cancel(scene: Scene, fanout: int, reason: str, keep: Sequence[str] = ()) -> None:
-    """Take back what is under way of a fan-out, but for the branches to `keep`."""
+def _cancel(scene: Scene, paths: Sequence[str], reason: str, *, by: int | None) -> None:
+    """Take back branches that are under way, because of what stage `by` is or did."""
     connection, task = scene.connection, scene.task
-    active = [each.path for each in branches.active(connection, task.id) if within(each.path, fanout)]
-    paths = [path for path in active if path not in keep]
     open_ones = stages.open_in(connection, task.id, paths)
     turns.drop_live(connection, task.id, task.at, [stage.id for stage in open_ones])
     for stage in open_ones:
@@ -101,7 +118,7 @@ def _cancel(scene: Scene, fanout: int, reason: str, keep: Sequence[str] = ()) ->
         if stage.waits is not None:
             task.wait(stage.waits, -1)
         task.tell(EventKind.BRANCH_CANCELLED, stage.number, stage.agent, branch=stage.branch, reason=reason)
-    branches.cancel(connection, task.id, paths)
+    branches.cancel(connection, task.id, paths, by)
 
 
 # Joins -------------------------------------------------------------------------------------------
@@ -161,21 +178,25 @@ def _open(scene: Scene, opening: Opening, active: Sequence[Branch]) -> None:
     connection, task, group = scene.connection, scene.task, opening.group
     paths = [each.path for each in group.arrived]
     parent = next(step.parent for step in lineage(paths[0]) if step.fanout == group.fanout)
+    if task.run_stages >= scene.policy.max_stages:
+        _exceed(scene, group.join, paths)
+        return
+    number = task.stages + 1
     if opening.cuts:
-        _cancel(scene, group.fanout, "a branch failed, and the join has gone on", keep=paths)
-        active = [each for each in active if not within(each.path, group.fanout) or each.path in paths]
-    beside = [each for each in active if within(each.path, group.fanout) and each.path not in paths]
+        _cancel(scene, opening.cuts, f"a branch failed, and {group.join} goes on", by=number)
     arrived = branches.parked(connection, task.id, paths)
     inputs = _latest([arrived[path] for path in paths])
-    if task.run_stages + 1 > scene.policy.max_stages:
-        _fail_join(scene, group.join, paths)
-        return
-    text, packed = _collected(connection, task, scene.pipeline, inputs)
-    into = parent
-    if beside:
-        into = branches.continue_in(connection, task, parent, group.fanout, group.join)
     newest = max(inputs, key=lambda each: each.sent)
-    opened = open_stage(
+    text, packed = _collected(connection, task, scene.pipeline, inputs)
+    gone = {*paths, *opening.cuts}
+    if any(within(each.path, group.fanout) and each.path not in gone for each in active):
+        into = branches.continue_in(connection, task, parent, group.fanout, group.join)
+    else:
+        into = parent
+        branches.move(connection, task.id, into, group.join)
+    branches.merge(connection, task.id, paths, into, number)
+    task.tell(EventKind.JOINED, number, group.join, branches=paths)
+    open_stage(
         connection,
         task,
         scene.pipeline,
@@ -187,20 +208,6 @@ def _open(scene: Scene, opening: Opening, active: Sequence[Branch]) -> None:
         inputs=packed,
         message=scene.message,
     )
-    branches.merge(connection, task.id, paths, into, opened.number)
-    if not beside:
-        branches.move(connection, task.id, into, group.join)
-    task.tell(EventKind.JOINED, opened.number, group.join, branches=paths)
-
-
-def _fail_join(scene: Scene, join: str, paths: Sequence[str]) -> None:
-    message = (
-        f"{join} would be stage {scene.task.run_stages + 1}, and max_stages is {scene.policy.max_stages}"
-    )
-    failure = Failure(FailureClass.STAGE_LIMIT, message)
-    scene.task.fail(failure.kind.value, failure.message)
-    for path in paths:
-        branches.end(scene.connection, scene.task.id, path, BranchStatus.FAILED)
 
 
 def _latest(arrived: Sequence[Parked]) -> list[Parked]:

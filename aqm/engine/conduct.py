@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aqm.engine.advance import handed, spread
 from aqm.engine.apply import apply
@@ -21,15 +21,34 @@ from aqm.flow.state import Waits
 from aqm.flow.task import Task
 from aqm.pipeline.spec import Session
 from aqm.storage import chunks, rounds, stages, tasks
+from aqm.storage.database import OperationalError
 from aqm.storage.stages import OpenStage
 
 __all__ = ["close_session", "conduct"]
 
 log = logging.getLogger(__name__)
 
+_Decide = Callable[[Scene, OpenStage, int], None]
+
 
 def conduct(worker: Worker, stage: int, number: int, message: str | None = None) -> None:
-    """Decide on round `number` of the stage; nothing when that was done, or the stage is over."""
+    """Decide on round `number` of the stage; nothing when that was done, or the stage is over. A fault of
+    ours in deciding fails the stage plainly: rung again, it would only happen again."""
+    try:
+        _conduct(worker, stage, number, message, _decide)
+    except OperationalError:
+        raise  # the store cannot be written: the sweep rings again
+    except Exception as error:
+        log.exception("A round could not be decided", extra={"action": "conduct_broke", "stage": stage})
+        why = f"a fault in aqm itself, after round {number}: {type(error).__name__}: {error}"[:2000]
+
+        def give_up(scene: Scene, _: OpenStage, __: int) -> None:
+            _failed(scene, FailureClass.CRASH, why)
+
+        _conduct(worker, stage, number, message, give_up)
+
+
+def _conduct(worker: Worker, stage: int, number: int, message: str | None, decide: _Decide) -> None:
     with (
         worker.database.writing() as connection,
         tasks.lock_of_stage(connection, stage) as task,
@@ -41,8 +60,7 @@ def conduct(worker: Worker, stage: int, number: int, message: str | None = None)
             return  # another one was rung for the same round
         pipeline = pipeline_of(connection, task.project, task.frozen)
         policy = policy_of(connection, task.project, task.policy)
-        scene = of_stage(connection, task, pipeline, policy, found, message)
-        _decide(scene, found, number)
+        decide(of_stage(connection, task, pipeline, policy, found, message), found, number)
         task.save(connection)
         rung = worker.take_bells(connection, task.at)
         news = tuple(task.news)
@@ -77,8 +95,11 @@ def _decide(scene: Scene, stage: OpenStage, number: int) -> None:
             message = f"{session.id} came to no consensus in {number} rounds"
             _failed(scene, FailureClass.NO_CONSENSUS, message)
         case Nobody():
-            kind, why = rounds.last_failure(connection, stage.id, number)
-            _failed(scene, FailureClass(kind), f"nobody could speak in round {number} of {session.id}: {why}")
+            found, why = rounds.last_failure(connection, stage.id, number)
+            kind = FailureClass(found)
+            if kind is FailureClass.WORKER_LOST:
+                kind = FailureClass.POISONED  # a loss that was not tried again
+            _failed(scene, kind, f"nobody could speak in round {number} of {session.id}: {why}")
 
 
 def _conclude(scene: Scene, session: Session, number: int, reached: bool) -> None:

@@ -97,25 +97,24 @@ class Embedded:
     def __init__(self, runtimes: Iterable[str], slots: int) -> None:
         self._prefix = f"e{next(_instances)}."
         self._slots = slots
-        self._turns = [queue_of(name, self._prefix) for name in runtimes]
-        self._control = queue_of(CONTROL, self._prefix)
-        self.app = _app([*self._turns, self._control])
+        # an app each: which queues a worker consumes is a matter of its app
+        self.app = _app([queue_of(name, self._prefix) for name in runtimes])
+        self._control = _app([queue_of(CONTROL, self._prefix)])
         self.ringer = Ringer(self.app, self._prefix)
         self._controllers: list[Any] = []
         self._threads: list[threading.Thread] = []
 
     def start(self, worker: Callable[[], Worker]) -> None:
-        register(self.app, worker)
         self.app.set_default()  # the pool's threads ask for the current app when they run a message
-        self._open("turns", self._turns, self._slots)
-        self._open("control", [self._control], 1)
+        self._open("turns", self.app, self._slots, worker)
+        self._open("control", self._control, 1, worker)
 
-    def _open(self, name: str, queues: list[str], slots: int) -> None:
+    def _open(self, name: str, app: Celery, slots: int, worker: Callable[[], Worker]) -> None:
+        register(app, worker)
         controller = WorkController(
-            app=self.app,
+            app=app,
             pool_cls="threads",
             concurrency=slots,
-            queues=queues,
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=True,
@@ -149,7 +148,7 @@ def _app(queues: list[str]) -> Celery:
         SETTINGS,
         broker_url="memory://",
         broker_transport=f"{__name__}:Transport",
-        result_backend=None,
+        result_backend="cache+memory://",  # for chords
         task_queues=[Queue(name) for name in queues],
         task_default_queue=queues[0],
         worker_enable_remote_control=False,

@@ -12,7 +12,7 @@ from aqm.flow.event import EventKind
 from aqm.flow.judge import judge
 from aqm.flow.router import router
 from aqm.flow.session import speakers
-from aqm.flow.state import TurnKind, TurnStatus, Waits
+from aqm.flow.state import TaskStatus, TurnKind, TurnStatus, Waits
 from aqm.flow.task import Policy, Stage
 from aqm.pipeline.spec import Agent, Pipeline, Session
 from aqm.storage import blobs, chunks, rounds, stages, turns
@@ -27,6 +27,7 @@ __all__ = [
     "open_routed",
     "open_stage",
     "open_summary",
+    "stall",
     "start",
     "wait",
     "work",
@@ -102,8 +103,7 @@ def work(scene: Scene, decision: Work) -> None:
         _add_chunks(scene)
         open_round(scene, agent, 1)
         return
-    number = _next_number(scene)
-    if number == 1:
+    if not decision.note:
         _add_chunks(scene)
     new = NewTurn(
         scene.stage_id,
@@ -111,7 +111,7 @@ def work(scene: Scene, decision: Work) -> None:
         agent.id,
         agent.runtime,
         agent.model,
-        number=number,
+        number=_next_number(scene),
         note=decision.note or None,
         parent=scene.message,
     )
@@ -127,9 +127,9 @@ def _next_number(scene: Scene) -> int:
 def _add_chunks(scene: Scene) -> None:
     """The chunks that exist from the start, the first time that the agent or session comes on."""
     texts = chunk_rules.initial(scene.agent)
-    if not texts or stages.came_before(scene.connection, scene.task.id, scene.agent_id, scene.number):
-        return
     task = scene.task
+    if not texts or turns.worked_before(scene.connection, task.id, scene.agent_id, scene.number):
+        return
     for number in chunks.add(scene.connection, task.id, texts, scene.number, task.at):
         scene.tell(EventKind.CHUNK_UPDATE, chunk=chunk_rules.chunk_id(number), change="added")
 
@@ -161,7 +161,8 @@ def open_repair(scene: Scene, decision: Repair) -> None:
     """The agent is asked again, in the same stage."""
     agent = scene.agent
     if isinstance(agent, Session):  # whoever wrote its output is asked
-        agent = scene.pipeline.agent(agent.summary_agent or agent.participants[-1])
+        said = [each.agent for each in rounds.said(scene.connection, scene.stage_id) if each.answer]
+        agent = scene.pipeline.agent(agent.summary_agent or said[-1])
     assert isinstance(agent, Agent)
     repairs = scene.turn.state.repairs + 1 if scene.turn and scene.turn.state.kind is not TurnKind.GATE else 1
     new = NewTurn(
@@ -221,7 +222,7 @@ def open_summary(scene: Scene, session: Session) -> None:
     turns.open_turn(scene.connection, scene.task, new)
 
 
-# People ------------------------------------------------------------------------------------------
+# Waiting -----------------------------------------------------------------------------------------
 
 
 def wait(scene: Scene, decision: Ask) -> None:
@@ -231,3 +232,19 @@ def wait(scene: Scene, decision: Ask) -> None:
     scene.task.wait(decision.waits)
     kind = EventKind.GATE_WAITING if decision.waits is Waits.GATE else EventKind.HUMAN_INPUT_WAITING
     scene.tell(kind, question=decision.question)
+
+
+def stall(scene: Scene) -> None:
+    """The branch waits for a host that can, if all that is left to run does: parallel speakers may go on."""
+    task, turn = scene.task, scene.turn
+    failure = rounds.stuck(scene.connection, scene.stage_id, turn.round) if turn else None
+    if turn is None or failure is None:
+        return
+    if turn.waits is None:
+        stages.change(scene.connection, scene.stage_id, waits=Waits.HOST.value)
+        task.wait(Waits.HOST)
+    kind, message = failure
+    task.fail(kind, message)
+    task.rest()
+    if task.status is TaskStatus.STALLED:
+        task.tell(EventKind.TASK_STALLED, **{"class": kind, "message": message})

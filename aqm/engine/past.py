@@ -89,7 +89,8 @@ def _read(
     if full == 0 and headlines == 0:
         return []
     most = None if full is None or headlines is None else full + headlines
-    found = history.stages_before(connection, place.task, place.branch, place.number, most, agent)
+    branch = None if place.plain else place.branch  # all of them are its own, and asked for plainly
+    found = history.stages_before(connection, place.task, branch, place.number, most, agent)
     parent = place.parent
     while parent is not None and (most is None or len(found) < most):
         left = None if most is None else most - len(found)

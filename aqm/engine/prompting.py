@@ -193,9 +193,9 @@ def _repair(reading: _Reading) -> _Texts:
 
 
 def _asked(reading: _Reading, agent: Agent, rendered: Rendered, parts: dict[str, object]) -> _Texts:
-    """With the request for the declared output, natively and in words."""
+    """With the request for the declared output, natively and in words, as long as it is wanted."""
     claim = reading.claim
-    schema = agent.output
+    schema = agent.output if claim.fields is None else None
     text = rendered.text
     if schema is not None and claim.kind is TurnKind.WORK:
         text = with_output_request(text, schema)

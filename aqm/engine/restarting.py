@@ -13,7 +13,8 @@ from aqm.engine.branching import settle
 from aqm.engine.opening import open_stage
 from aqm.engine.scene import Scene
 from aqm.flow.event import EventKind
-from aqm.flow.state import BranchStatus, Waits
+from aqm.flow.joins import seen
+from aqm.flow.state import BranchStatus, TaskStatus, Waits
 from aqm.flow.task import Policy
 from aqm.pipeline.spec import Pipeline
 from aqm.storage import branches, chunks, counters, restarts, turns
@@ -28,7 +29,7 @@ __all__ = ["Plan", "plan", "restart"]
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a restart does: the stages it keeps, those it drops, and of these the ones that open again. A join
-    opens again by itself."""
+    opens again by itself; `parked` are the branches that stand at one again."""
 
     since: int
     kept: tuple[StageRow, ...]
@@ -37,31 +38,41 @@ class Plan:
     parked: tuple[BranchRow, ...]
     rows: tuple[BranchRow, ...]
 
+    @property
+    def agents(self) -> frozenset[str]:
+        """The agents that the task goes on with; within a fan-out also those that it goes back to."""
+        going_on = [*self.reopened, *(stage for stage in self.kept if stage.open)]
+        found = {stage.agent for stage in going_on}
+        if self.parked or any(stage.branch for stage in going_on):
+            found |= {stage.agent for stage in self.kept} | self.joins
+            found |= {row.target for row in self.rows if row.target is not None}
+        return frozenset(found)
+
+    @property
+    def joins(self) -> frozenset[str]:
+        """The joins at which branches stand."""
+        return frozenset(row.joins for row in self.parked if row.joins is not None)
+
 
 def plan(connection: Connection, task: str, since: int) -> Plan:
     """What `restart` from stage number `since` on would do; nothing is written."""
     stages = restarts.stage_rows(connection, task)
-    dropped = tuple(stage for stage in stages if stage.number >= since or stage.cancelled)
-    kept = tuple(stage for stage in stages if stage not in dropped)
-    ids = {stage.id for stage in kept}
-    reopened = tuple(
-        stage for stage in dropped if not stage.joined and (stage.opener is None or stage.opener in ids)
-    )
-    rows = tuple(restarts.branch_rows(connection, task))
+    kept = tuple(stage for stage in stages if stage.number < since and not stage.cancelled)
     numbers = {stage.number for stage in kept}
-    parked = tuple(row for row in rows if _parks(row, numbers))
+    rows = tuple(restarts.branch_rows(connection, task))
+    closed = {row.path for row in rows if row.closed_by in numbers}
+    dropped = tuple(
+        stage for stage in stages if stage.number >= since or (stage.cancelled and stage.branch not in closed)
+    )
+    ids = {None, *(stage.id for stage in kept)}
+    reopened = tuple(stage for stage in dropped if not stage.joined and stage.opener in ids)
+    parked = tuple(row for row in rows if row.path not in closed and _arrived(row, numbers))
     return Plan(since, kept, dropped, reopened, parked, rows)
 
 
-def _parks(row: BranchRow, kept: set[int]) -> bool:
-    """Whether the branch stands at its join again: it was sent there by a stage that is kept, and the join's
-    own stage, if there was one, is not."""
-    return (
-        row.joins is not None
-        and row.fanout in kept
-        and row.sent in kept
-        and (row.merged_stage is None or row.merged_stage not in kept)
-    )
+def _arrived(row: BranchRow, kept: set[int]) -> bool:
+    """Whether a stage that is kept had sent the branch to its join."""
+    return row.joins is not None and row.fanout in kept and row.sent in kept
 
 
 def restart(connection: Connection, task: LockedTask, pipeline: Pipeline, policy: Policy, what: Plan) -> None:
@@ -69,17 +80,16 @@ def restart(connection: Connection, task: LockedTask, pipeline: Pipeline, policy
     ids = [stage.id for stage in what.dropped]
     turns.drop_live(connection, task.id, task.at, ids)
     restarts.drop_stages(connection, ids, task.at)
-    chunks.take_back(connection, task.id, what.since, task.at)
-    if what.rows:
-        _turn_back(connection, task, what)
-    counters.recount(connection, task.id, _counts(what, connection, task.id))
+    chunks.take_back(connection, task.id, [stage.number for stage in what.dropped], task.at)
+    counters.recount(connection, task.id, _counts(what))
+    _turn_back(connection, task, what)
     task.run += 1
     task.run_stages = len(what.kept)
     task.changes.update(run=task.run, run_stages=task.run_stages)
     _stand(task, what.kept)
+    task.move(TaskStatus.IN_PROGRESS)
     task.tell(EventKind.TASK_RESTARTED, from_stage=what.since)
     for stage in what.reopened:
-        branches.move(connection, task.id, stage.branch, stage.agent)
         open_stage(
             connection,
             task,
@@ -107,46 +117,60 @@ def _stand(task: LockedTask, kept: Sequence[StageRow]) -> None:
         task.fail(failed.error_class or "", failed.error_message or "")
 
 
+# Branches ----------------------------------------------------------------------------------------
+
+
 def _turn_back(connection: Connection, task: LockedTask, what: Plan) -> None:
     """Set each branch to where its kept stages left it."""
-    kept = {stage.number: stage for stage in what.kept}
-    forks = {row.fanout for row in what.rows if row.fanout in kept}
-    reopened = {stage.branch for stage in what.reopened}
+    last = {stage.branch: stage for stage in what.kept}
+    reopened = {stage.branch: stage.agent for stage in what.reopened}
     for row in what.rows:
-        first = next((stage for stage in what.kept if stage.branch == row.path), None)
-        if row.fanout not in kept or (row.continues is not None and first is None):
-            status = BranchStatus.DROPPED
-        elif row in what.parked:
-            status = BranchStatus.PARKED
-        elif row.merged_stage in kept:
-            continue
-        elif row.path in reopened:
-            status = BranchStatus.LIVE
-        elif any(kept[number].branch == row.path for number in forks):
-            status = BranchStatus.FORKED
-        else:
-            continue
-        restarts.set_branch(connection, task.id, row.path, status)
-    restarts.unmerge(connection, task.id)
-    for number in sorted(kept):
-        paths = [row.path for row in what.rows if row.merged_stage == number]
-        if paths:
-            branches.merge(connection, task.id, paths, kept[number].branch, number)
+        status = _status(row, what, last.get(row.path), row.path in reopened)
+        if status is not None:
+            restarts.set_branch(connection, task.id, row.path, status)
+    for path, agent in reopened.items():
+        branches.move(connection, task.id, path, agent)
 
 
-def _counts(what: Plan, connection: Connection, task: str) -> dict[tuple[str, str], Count]:
-    """Visits and rejections, counted anew from the kept stages."""
+def _status(row: BranchRow, what: Plan, last: StageRow | None, reopened: bool) -> BranchStatus | None:
+    """What the branch is again; None: what it was. `last` is the last of its stages that is kept."""
+    kept = {stage.number for stage in what.kept}
+    if row.fanout not in kept or (row.continues is not None and last is None):
+        return BranchStatus.DROPPED
+    if row in what.parked:
+        return BranchStatus.PARKED
+    if row.closed_by in kept:
+        return None
+    if reopened or (last is not None and last.open):
+        return BranchStatus.LIVE
+    if last is not None and any(each.fanout == last.number for each in what.rows):
+        return BranchStatus.FORKED
+    return None
+
+
+def _counts(what: Plan) -> dict[tuple[str, str], Count]:
+    """Visits and rejections by branch and agent, counted anew from the first kept stage on."""
     counts: dict[tuple[str, str], Count] = {}
+    merged: dict[str, str] = {}
     for stage in what.kept:
-        own = counts.setdefault((stage.branch, stage.agent), Count())
-        own.visits += 1
-        if stage.approved is None:
-            continue
-        seen = branches.paths_seen(connection, task, stage.branch)
-        newest = max(
-            (count for (path, agent), count in counts.items() if agent == stage.agent and path in seen),
-            key=lambda count: count.judged,
-        )
-        own.rejections = 0 if stage.approved else newest.rejections + 1
-        own.judged = stage.number
+        if stage.joined:
+            merged |= {row.path: stage.branch for row in what.rows if _merged_by(row, stage)}
+        _count(counts, stage, seen(stage.branch, merged))
     return counts
+
+
+def _merged_by(row: BranchRow, join: StageRow) -> bool:
+    return row.closed_by == join.number and row.merged_into is not None
+
+
+def _count(counts: dict[tuple[str, str], Count], stage: StageRow, paths: set[str]) -> None:
+    own = counts.setdefault((stage.branch, stage.agent), Count())
+    own.visits += 1
+    if stage.approved is None:
+        return
+    newest = max(
+        (count for (path, agent), count in counts.items() if agent == stage.agent and path in paths),
+        key=lambda count: count.judged,
+    )
+    own.rejections = 0 if stage.approved else newest.rejections + 1
+    own.judged = stage.number

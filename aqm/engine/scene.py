@@ -24,7 +24,7 @@ __all__ = ["Scene", "of_stage", "of_turn", "stage_value"]
 @dataclass(frozen=True, slots=True)
 class Scene:
     """`message` is the Celery message that ran the turn, parent of those that it opens. `turn` and `attempt`
-    are None when a person decided, or nobody had to."""
+    are None when a person decided, or nobody had to. `judged`: the stage's gate has decided before."""
 
     connection: Connection
     task: LockedTask
@@ -37,6 +37,7 @@ class Scene:
     turn: Running | None = None
     attempt: str | None = None
     message: str | None = None
+    judged: bool = False
 
     @property
     def agent(self) -> AnyAgent:
@@ -59,7 +60,7 @@ class Scene:
 
     def tell_verdict(self, verdict: Verdict | None, by: str = "") -> None:
         """Record a gate's verdict, once."""
-        if verdict is None or (self.turn is not None and self.turn.approved is not None):
+        if verdict is None or self.judged:
             return
         stages.record_verdict(self.connection, self.stage_id, verdict.approved, verdict.reason)
         counters.count_verdict(
@@ -98,6 +99,7 @@ def of_turn(
         running,
         attempt,
         message,
+        judged=running.approved is not None,
     )
 
 
@@ -119,6 +121,7 @@ def of_stage(
         stage.agent,
         stage.branch,
         message=message,
+        judged=stage.approved is not None,
     )
 
 

@@ -32,6 +32,8 @@ def spoke(scene: Scene, decision: Spoke | Absent) -> None:
         return
     if rounds.live(connection, scene.stage_id, turn.round) == 0:
         rounds.mark_due(connection, scene.stage_id, turn.round, scene.message)
+    else:
+        opening.stall(scene)
 
 
 def routed(scene: Scene, stage: Stage, decision: Routed) -> None:

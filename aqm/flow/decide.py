@@ -28,7 +28,7 @@ from aqm.flow.decision import (
 from aqm.flow.directives import read
 from aqm.flow.fields import fields, problems
 from aqm.flow.gate import Verdict, command_verdict, verdict, verdict_problem
-from aqm.flow.outcome import Answer, Failure, FailureClass, Outcome, Treatment
+from aqm.flow.outcome import STALLS, Answer, Failure, FailureClass, Outcome, Treatment
 from aqm.flow.prompt import output_repair_text
 from aqm.flow.router import chosen
 from aqm.flow.routing import Said, route
@@ -82,7 +82,7 @@ def judged(
     if gate.when == "before" and decided.approved:
         return _begun(agent, decided)
     said = Said(stage.output or "", stage.fields)
-    return _within_limit(route(pipeline, agent, task, stage, said, decided), policy, task)
+    return _within_limit(route(pipeline, agent, task, stage, said, decided), pipeline, policy, task, stage)
 
 
 def spoken(
@@ -200,7 +200,8 @@ def _checked(
 def _routed(
     pipeline: Pipeline, policy: Policy, task: Task, stage: Stage, agent: AnyAgent, said: Said
 ) -> Repair | HandOff | Fail:
-    return _within_limit(route(pipeline, agent, task, stage, said, stage.verdict), policy, task)
+    decision = route(pipeline, agent, task, stage, said, stage.verdict)
+    return _within_limit(decision, pipeline, policy, task, stage)
 
 
 def _after_judge(
@@ -212,10 +213,11 @@ def _after_judge(
     answer: Answer,
     agent: AnyAgent,
 ) -> Decision:
-    if agent.gate is not None and agent.gate.type == "command":
+    commands = agent.gate is not None and agent.gate.type == "command"
+    if commands and answer.fields is None:  # a script's rehearsal of a command may give a verdict
         return judged(pipeline, policy, task, stage, Verdict(approved=True, reason=""))
     found = verdict(answer.text, answer.fields)
-    if found is None and turn.repairs == 0:
+    if found is None and turn.repairs == 0 and not commands:
         return Judge(repair=verdict_problem(answer.text, answer.fields))
     return judged(pipeline, policy, task, stage, found or Verdict(approved=False, reason=UNREADABLE))
 
@@ -237,8 +239,7 @@ def _after_failure(pipeline: Pipeline, agent: AnyAgent, turn: Turn, failure: Fai
         case Treatment.RETRY:
             decision = _retried(who, turn, failure)
         case Treatment.WAIT:
-            stalls = failure.kind in (FailureClass.CLI_MISSING, FailureClass.CLI_TOO_OLD)
-            return Hold(_hold(turn, failure), failure, stalls)
+            return Hold(_hold(turn, failure), failure, failure.kind in STALLS)
         case Treatment.REQUEUE:
             decision = _after_loss(who, turn, failure)
         case Treatment.FAIL:
@@ -272,9 +273,16 @@ def _hold(turn: Turn, failure: Failure) -> float:
     return float(min(HOLD_FIRST * 2 ** min(turn.holds, 10), HOLD_MOST))
 
 
-def _within_limit(decision: Repair | HandOff | Fail, policy: Policy, task: Task) -> Repair | HandOff | Fail:
-    if not isinstance(decision, HandOff) or task.stages + len(decision.arrivals) <= policy.max_stages:
+def _within_limit(
+    decision: Repair | HandOff | Fail, pipeline: Pipeline, policy: Policy, task: Task, stage: Stage
+) -> Repair | HandOff | Fail:
+    if not isinstance(decision, HandOff):
         return decision
-    names = ", ".join(arrival.agent for arrival in decision.arrivals)
+    opened = [arrival.agent for arrival in decision.arrivals]
+    if stage.branch or len(opened) > 1:  # in a branch a join mostly waits, or has gone on
+        opened = [name for name in opened if pipeline.agent(name).join is None]
+    if task.stages + len(opened) <= policy.max_stages:
+        return decision
+    names = ", ".join(opened)
     message = f"{names} would be stage {task.stages + 1}, and max_stages is {policy.max_stages}"
     return Fail(Failure(FailureClass.STAGE_LIMIT, message), decision.verdict)

@@ -105,8 +105,9 @@ def command_verdict(failure: Failure) -> Verdict | None:
     if failure.kind is not FailureClass.CRASH or failure.exit_code is None or failure.exit_code <= 0:
         return None
     _, _, printed = failure.message.partition("\n")
-    said = (failure.partial.strip() or printed.strip())[-_TAIL:]
-    return Verdict(approved=False, reason=said or f"exit code {failure.exit_code}")
+    said, told = failure.partial.strip(), printed.strip()
+    both = said if told in said else f"{said}\n{told}".strip()
+    return Verdict(approved=False, reason=both[-_TAIL:].strip() or f"exit code {failure.exit_code}")
 
 
 def judge_text(gate: Gate, input: str, output: str) -> str:

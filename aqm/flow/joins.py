@@ -10,7 +10,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Branch", "Group", "Opening", "Step", "collector", "due", "lineage", "order", "stuck", "within"]
+__all__ = [
+    "Branch",
+    "Group",
+    "Opening",
+    "Step",
+    "ancestors",
+    "collectors",
+    "due",
+    "lineage",
+    "order",
+    "seen",
+    "stuck",
+    "within",
+]
 
 JoinRule = Literal["all", "any"] | int
 Reach = Mapping[str, frozenset[str]]  # agent → the agents that one or more handoffs lead to
@@ -46,10 +59,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A join to open. With `cuts` the branches of its fan-out that are still under way are cancelled."""
+    """A join to open, and the branches that would come too late and are cancelled."""
 
     group: Group
-    cuts: bool = False
+    cuts: tuple[str, ...] = ()
 
 
 def lineage(path: str) -> tuple[Step, ...]:
@@ -63,6 +76,27 @@ def lineage(path: str) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def ancestors(path: str) -> list[str]:
+    """The paths of a branch and of all that it came from, the trunk first: "/5.1/7.2" came from "/5.1"."""
+    parts = path.split("/")[1:]
+    return ["/".join(["", *parts[:length]]) if length else "" for length in range(len(parts) + 1)]
+
+
+def seen(path: str, merged: Mapping[str, str]) -> set[str]:
+    """The branches whose past a branch has seen: its own, those it came from, and those that joins put into
+    these, with what they had seen. `merged` tells in which branch a join went on with each."""
+    sources: dict[str, list[str]] = {}
+    for source, into in merged.items():
+        sources.setdefault(into, []).append(source)
+    found: set[str] = set()
+    open_ = [path]
+    while open_:
+        new = set(ancestors(open_.pop())) - found
+        found |= new
+        open_ += [source for each in new for source in sources.get(each, ())]
+    return found
+
+
 def order(path: str) -> tuple[tuple[int, int], ...]:
     """Sorts branches as they were declared."""
     return tuple((step.fanout, step.index) for step in lineage(path))
@@ -73,17 +107,18 @@ def within(path: str, fanout: int) -> bool:
     return any(step.fanout == fanout for step in lineage(path))
 
 
-def collector(path: str, join: str, fired: Mapping[int, Sequence[str]], reach: Reach) -> int | None:
-    """The fan-out that `join` collects for when the branch `path` arrives: the outermost one around it of
-    which at least two fired targets can come to the join; None: the join opens at once.
+def collectors(path: str, join: str, fired: Mapping[int, Sequence[str]], reach: Reach) -> list[int]:
+    """The fan-outs around the branch `path` for which `join` collects, the outermost first: at least two of
+    their fired targets can come to the join. The first counts; the next only when the branch is what the join
+    went on in for the first. With none, or none left, the join opens at once.
 
     `fired` are the targets of the fan-outs that the path names.
     """
-    for step in lineage(path):
-        targets = fired.get(step.fanout, ())
-        if sum(target == join or join in reach[target] for target in targets) >= 2:
-            return step.fanout
-    return None
+    return [
+        step.fanout
+        for step in lineage(path)
+        if sum(each == join or join in reach[each] for each in fired.get(step.fanout, ())) >= 2
+    ]
 
 
 def due(
@@ -94,12 +129,14 @@ def due(
 ) -> list[Opening]:
     """The joins that open now, in the order of `rules` (the file's). `failed` are the fan-outs that have lost
     a branch: no `all` join of theirs opens, others only when enough have arrived."""
-    branches = list(active)
-    return [
-        Opening(group, cuts=group.fanout in failed)
-        for group in _groups(branches, rules)
-        if _is_due(group, branches, group.fanout in failed, rules[group.join], reach)
-    ]
+    branches = sorted(active, key=lambda each: order(each.path))
+    found: list[Opening] = []
+    for group in _groups(branches, rules):
+        coming = tuple(each.path for each in branches if _may_come(each, group, reach))
+        lost = group.fanout in failed
+        if _enough(group, rules[group.join]) or not (lost or coming):
+            found.append(Opening(group, cuts=coming if lost else ()))
+    return found
 
 
 def stuck(active: Iterable[Branch], failed: Collection[int], rules: Mapping[str, JoinRule]) -> Opening | None:
@@ -123,10 +160,8 @@ def _groups(branches: Sequence[Branch], rules: Mapping[str, JoinRule]) -> list[G
     ]
 
 
-def _is_due(group: Group, branches: Sequence[Branch], failed: bool, rule: JoinRule, reach: Reach) -> bool:
-    if rule != "all" and len(group.arrived) >= (1 if rule == "any" else rule):
-        return True
-    return not failed and not any(_may_come(each, group, reach) for each in branches)
+def _enough(group: Group, rule: JoinRule) -> bool:
+    return rule != "all" and len(group.arrived) >= (1 if rule == "any" else rule)
 
 
 def _may_come(branch: Branch, group: Group, reach: Reach) -> bool:

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-__all__ = ["FAILURES", "Answer", "Failure", "FailureClass", "Outcome", "Remedy", "Treatment", "Usage"]
+__all__ = [
+    "FAILURES",
+    "STALLS",
+    "Answer",
+    "Failure",
+    "FailureClass",
+    "Outcome",
+    "Remedy",
+    "Treatment",
+    "Usage",
+]
 
 
 class FailureClass(StrEnum):
@@ -51,6 +61,8 @@ class Remedy(NamedTuple):
     who: str
     cure: str
 
+
+STALLS = frozenset({FailureClass.CLI_MISSING, FailureClass.CLI_TOO_OLD})  # this host cannot, another may
 
 _R, _W, _F, _Q = Treatment.RETRY, Treatment.WAIT, Treatment.FAIL, Treatment.REQUEUE
 

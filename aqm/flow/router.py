@@ -10,7 +10,8 @@ from aqm.flow.quoting import fenced
 from aqm.flow.strict_json import clean_object, read_object
 from aqm.flow.task import Policy
 from aqm.pipeline.graph import first_agent, participants_only
-from aqm.pipeline.spec import Agent, AnyAgent, Pipeline, Session
+from aqm.pipeline.models import model_runtime
+from aqm.pipeline.spec import Agent, AnyAgent, Pipeline
 
 __all__ = ["candidates", "chosen", "route_schema", "route_text", "router"]
 
@@ -24,14 +25,10 @@ def candidates(pipeline: Pipeline) -> tuple[AnyAgent, ...]:
 
 
 def router(policy: Policy, pipeline: Pipeline) -> str:
-    """The runtime of the routing turn: the config's, else that of the first own agent."""
+    """The runtime of the routing turn: the config's, else the first own agent's, or what stands in for it."""
     if policy.router_runtime:
         return policy.router_runtime
-    first = pipeline.find(first_agent(pipeline) or pipeline.ids[0])
-    while isinstance(first, Session):
-        first = pipeline.agent(first.participants[0])
-    assert isinstance(first, Agent)
-    return first.runtime
+    return model_runtime(pipeline, pipeline.agent(first_agent(pipeline) or pipeline.ids[0]))
 
 
 def route_schema(pipeline: Pipeline) -> Mapping[str, Any]:

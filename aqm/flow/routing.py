@@ -96,8 +96,9 @@ def _fired(pipeline: Pipeline, agent: AnyAgent, facts: Facts, said: Said) -> _Fi
             rules.append((handoff, handoff.to))
     if rules and unrouted is not None and any(handoff.condition.strip() == AUTO for handoff, _ in rules):
         unrouted = None  # of two `auto` rules one has found its target
-    if not rules and unrouted is None:
+    if not rules and (unrouted is None or said.choice is not None):  # asked in vain: the default is left
         rules = [(each, each.to) for each in agent.handoffs if each.condition.strip() == "default"]
+        unrouted = None if rules else unrouted
     return _Fired(tuple(rules), tuple(misses), unrouted)
 
 
@@ -108,10 +109,10 @@ def _named(
     allowed = pipeline.ids if ANYBODY in handoff.to else handoff.to
     spoken = read(said.text if said.choice is None else said.choice)
     lists = spoken.handoffs
-    if not lists and said.choice is None:
-        lists = _in_field(facts.output)
     targets: list[str] = []
     invalid = [line for line in spoken.invalid if "HANDOFF" in line.upper()]
+    if not lists and not invalid and said.choice is None:
+        lists = _in_field(facts.output)
     for names in lists:
         if all(name in allowed for name in names):
             targets += names

@@ -13,6 +13,7 @@ from aqm.pipeline.expressions import NAMES
 from aqm.pipeline.flags import widening_flags
 from aqm.pipeline.graph import endless_loops, first_agent, reachable
 from aqm.pipeline.idle import idle_words
+from aqm.pipeline.models import COMMAND, model_runtime, runtime_of_model
 from aqm.pipeline.places import Template, template_place, templates_of
 from aqm.pipeline.sources import Sources
 from aqm.pipeline.spec import Agent, AnyAgent, Pipeline, Session
@@ -40,6 +41,7 @@ def advice(pipeline: Pipeline, sources: Sources, host: HostFacts | None = None) 
     warnings += idle_words(pipeline, sources)
     for agent in pipeline.agents:
         warnings += _of_auto(pipeline, agent, sources)
+        warnings += _of_judge(pipeline, agent, sources)
         warnings += _of_templates(agent, sources)
         warnings += _of_comparisons(agent, sources)
         if isinstance(agent, Agent):
@@ -105,6 +107,18 @@ def _of_auto(pipeline: Pipeline, agent: AnyAgent, sources: Sources) -> Iterator[
         else (f"no prompt of the participants of {agent.id} mentions HANDOFF")
     )
     yield _warning(place, said, "ask it to end with a line such as  HANDOFF: agent")
+
+
+def _of_judge(pipeline: Pipeline, agent: AnyAgent, sources: Sources) -> Iterator[Fault]:
+    """A command is no model: who judges its work instead must not come as a surprise."""
+    gate = agent.gate
+    if gate is None or gate.type != "llm" or gate.runtime or runtime_of_model(gate.model):
+        return
+    own = agent if isinstance(agent, Agent) else pipeline.agent(agent.participants[0])
+    if isinstance(own, Agent) and own.runtime == COMMAND:
+        judge = model_runtime(pipeline, agent)
+        said = f"{own.id} runs on command, which cannot judge: {judge} does, or the config's gate.runtime"
+        yield _warning(sources.place(agent.id, "gate"), said, f"name the judge: gate: {{runtime: {judge}}}")
 
 
 def _last_speakers(pipeline: Pipeline, session: Session) -> list[Agent]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aqm.errors import ConflictError, UsageError
+from aqm.flow.event import EventKind
 from aqm.flow.state import Waits
 from aqm.service.project import Project
 from aqm.service.store import open_store
@@ -13,6 +14,7 @@ from aqm.service.tasks import resolve, summary_of
 from aqm.service.views import TaskSummary, Waiting
 
 if TYPE_CHECKING:
+    from aqm.flow.event import Event
     from aqm.storage.database import Connection
     from aqm.storage.stages import OpenStage
     from aqm.storage.tasks import LockedTask
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["answer", "approve", "reject", "waiting"]
 
 _MISSING = {Waits.GATE: "no approval", Waits.INPUT: "no answer"}
+_DECIDED = {Waits.GATE: EventKind.GATE_VERDICT, Waits.INPUT: EventKind.HUMAN_INPUT}
 
 
 def waiting(project: Project, ref: str) -> tuple[Waiting, ...]:
@@ -110,20 +113,18 @@ def _chosen(connection: Connection, task: LockedTask, number: int | None, waits:
 
 
 def _nothing(connection: Connection, task: LockedTask, number: int | None, waits: Waits) -> ConflictError:
-    from aqm.storage import stages
+    """Why there is nothing to say; with what was decided, when somebody else was first."""
+    from aqm.storage import events
 
-    missing = _MISSING[waits]
     where = f" in stage {number}" if number is not None else ""
-    decided = stages.last_verdict(connection, task.id, number) if waits is Waits.GATE else None
-    if decided is not None:
-        verdict = "approved" if decided.approved else "rejected"
-        why = f": {decided.reason}" if decided.reason else ""
-        return ConflictError(
-            f"{task.id} waits for {missing}{where}: "
-            f"stage {decided.number} ({decided.agent}) was {verdict}{why}.",
-            cure=f"See how it stands: aqm status {task.id}",
-        )
-    return ConflictError(
-        f"{task.id} is {task.status} and waits for {missing}{where}.",
-        cure=f"See how it stands: aqm status {task.id}",
-    )
+    said = f"{task.id} is {task.status} and waits for {_MISSING[waits]}{where}"
+    decided = events.last(connection, task.id, _DECIDED[waits], number)
+    told = f": stage {decided.stage} ({decided.agent}) was {_told(decided)}" if decided else ""
+    return ConflictError(f"{said}{told}.", cure=f"See how it stands: aqm status {task.id}")
+
+
+def _told(decided: Event) -> str:
+    if decided.kind is EventKind.HUMAN_INPUT:
+        return f"answered: {decided.data['answer']}"
+    verdict = "approved" if decided.data["approved"] else "rejected"
+    return f"{verdict}: {decided.data['reason']}" if decided.data["reason"] else verdict

@@ -188,13 +188,18 @@ def _refuse(task: LockedTask, what: Plan, from_stage: int | None) -> None:
 
 def _refuse_unknown(pipeline: Pipeline, what: Plan) -> None:
     """The pipeline of now must have the agents that the task goes on with."""
-    wanted = [stage.agent for stage in what.reopened] + [row.agent for row in what.rows]
-    missing = [agent for agent in wanted if pipeline.find(agent) is None]
-    if missing:
-        raise NotFoundError(
-            f"the task goes on with {missing[0]!r}, which this pipeline does not have;",
-            cure=did_you_mean(missing[0], pipeline.ids),
-        )
+    for agent in sorted(what.agents):
+        if pipeline.find(agent) is None:
+            raise NotFoundError(
+                f"the task goes on with {agent!r}, which this pipeline does not have;",
+                cure=did_you_mean(agent, pipeline.ids),
+            )
+    for agent in sorted(what.joins):
+        if pipeline.agent(agent).join is None:
+            raise ConflictError(
+                f"branches of the task wait at {agent!r}, which is no join in this pipeline.",
+                cure="Restart from an earlier stage, before they came there.",
+            )
 
 
 def prioritise(project: Project, ref: str, priority: Priority) -> TaskSummary:

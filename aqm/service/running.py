@@ -23,8 +23,8 @@ from aqm.flow.event import Event, EventKind
 from aqm.runtimes import RUNTIMES
 from aqm.runtimes.base import Host, Live
 from aqm.runtimes.private import clear_leftovers
-from aqm.service.files import write_context
 from aqm.service.project import Project
+from aqm.service.scribe import Scribe
 from aqm.service.store import Store, open_store, refuse_team
 from aqm.service.views import LiveLine, OnEvent, OnLiveLine
 from aqm.storage import events as stored_events
@@ -92,6 +92,7 @@ class Worker:
         self._heartbeat = Heartbeat(self._store.database, self._running, settings.lease_seconds)
         self._watchdog = Watchdog(self._running, settings.lease_seconds)
         self._sweep = Sweep(self._hands, self._notify)
+        self._scribe = Scribe(self._store)
         try:
             self._start()
         except BaseException:
@@ -106,8 +107,9 @@ class Worker:
         self._told.update(mine)  # what happened before is not news
         for task in mine:
             end_dead_attempts(self._hands, task)
+            self._scribe.note(task)
         self._embedded.start(lambda: self._hands)
-        for thread in (self._heartbeat, self._watchdog, self._sweep, self._hands.feed):
+        for thread in (self._heartbeat, self._watchdog, self._sweep, self._hands.feed, self._scribe):
             thread.start()
 
     def __exit__(
@@ -117,7 +119,7 @@ class Worker:
             self.stop()
             self._running.wait_idle(GRACE)
             self._embedded.stop()
-            for thread in (self._sweep, self._heartbeat, self._watchdog, self._hands.feed):
+            for thread in (self._sweep, self._heartbeat, self._watchdog, self._hands.feed, self._scribe):
                 thread.end()
             if self._sweep.is_alive():
                 self._sweep.join(2)
@@ -165,6 +167,7 @@ class Worker:
         for name in [task] if task else list(self._told):
             with self._telling:
                 self._tell_missing(name)
+            self._scribe.flush(name)
 
     def _tell(self, events: Sequence[Event]) -> None:
         """In the order of their numbers: a turn that this process rang may be told of by another thread
@@ -174,9 +177,9 @@ class Worker:
                 if event.seq > self._told.setdefault(event.task, 0) + 1:
                     self._tell_missing(event.task)
                 self._tell_one(event)
-        for task in {event.task for event in events if event.kind in _RESTING}:
-            with suppress(DatabaseError):
-                write_context(self._store, task)
+        for task in {event.task for event in events}:
+            self._scribe.note(task)
+        if any(event.kind in _RESTING for event in events):
             self._notify()
 
     def _tell_missing(self, task: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
+from aqm.flow import joins
 from aqm.flow.joins import Branch, lineage
 from aqm.flow.state import BranchStatus
 from aqm.storage.tables import branches
@@ -17,8 +18,6 @@ from aqm.storage.tasks import LockedTask
 __all__ = [
     "Parked",
     "active",
-    "ancestors",
-    "be_late",
     "cancel",
     "cancel_active",
     "continue_in",
@@ -32,8 +31,7 @@ __all__ = [
     "open_branches",
     "park",
     "parked",
-    "paths_seen",
-    "seen_by",
+    "seen",
 ]
 
 _ACTIVE = (BranchStatus.LIVE.value, BranchStatus.PARKED.value)
@@ -41,7 +39,7 @@ _ACTIVE = (BranchStatus.LIVE.value, BranchStatus.PARKED.value)
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """An arrival: the payload's hash, who sent it, and in which stage."""
+    """An arrival at a join: the payload's hash, who sent it, and in which stage."""
 
     path: str
     sender: str
@@ -49,25 +47,12 @@ class Parked:
     payload: str
 
 
-def ancestors(path: str) -> list[str]:
-    """The paths of a branch and of all that it came from, the trunk first: "/5.1/7.2" came from "/5.1"."""
-    parts = path.split("/")[1:]
-    return ["/".join(["", *parts[:length]]) if length else "" for length in range(len(parts) + 1)]
-
-
-def seen_by(column: Column[Any], task: str, path: str) -> ColumnElement[bool]:
-    """That a column names a branch whose past the branch `path` has seen: its own, those it came from, and
-    those that joins put into these."""
-    own = ancestors(path)
-    joined = select(branches.c.path).where(branches.c.task_id == task, branches.c.merged_into.in_(own))
-    return or_(column.in_(own), column.in_(joined))
-
-
-def paths_seen(connection: Connection, task: str, path: str) -> set[str]:
+def seen(connection: Connection, task: str, path: str) -> set[str]:
     """The branches whose past the branch `path` has seen."""
-    own = ancestors(path)
-    joined = select(branches.c.path).where(branches.c.task_id == task, branches.c.merged_into.in_(own))
-    return {*own, *connection.execute(joined).scalars()}
+    query = select(branches.c.path, branches.c.merged_into).where(
+        branches.c.task_id == task, branches.c.merged_into.is_not(None)
+    )
+    return joins.seen(path, {row.path: row.merged_into for row in connection.execute(query)})
 
 
 def open_branches(
@@ -118,24 +103,26 @@ def move(connection: Connection, task: str, path: str, agent: str) -> None:
 def park(
     connection: Connection,
     task: str,
-    path: str,
+    arrival: Parked,
     join: str,
     collects: int,
-    sender: str,
-    sent: int,
-    payload: str,
+    *,
+    late_for: int | None = None,
 ) -> None:
+    """It has arrived at a join; too late, if the join had opened stage `late_for` without it."""
+    status = BranchStatus.PARKED if late_for is None else BranchStatus.LATE
     _change(
         connection,
         task,
-        [path],
-        status=BranchStatus.PARKED.value,
+        [arrival.path],
+        status=status.value,
         agent=join,
         joins=join,
         collects=collects,
-        sender=sender,
-        sent=sent,
-        payload=payload,
+        sender=arrival.sender,
+        sent=arrival.sent,
+        payload=arrival.payload,
+        closed_by=late_for,
     )
 
 
@@ -144,35 +131,26 @@ def end(connection: Connection, task: str, path: str, status: BranchStatus) -> N
         _change(connection, task, [path], status=status.value)
 
 
-def merge(connection: Connection, task: str, paths: Iterable[str], into: str, stage: int) -> None:
-    """The join's stage `stage` goes on in `into` with what these branches, and those between, have done."""
-    between = {path for each in paths for path in ancestors(each) if path not in ancestors(into)}
-    arrived = list(paths)
-    _change(connection, task, arrived, status=BranchStatus.MERGED.value, merged_stage=stage)
-    connection.execute(
-        update(branches)
-        .where(
-            branches.c.task_id == task,
-            branches.c.path.in_(between) | branches.c.merged_into.in_(between),
-        )
-        .values(merged_into=into)
+def merge(connection: Connection, task: str, paths: Sequence[str], into: str, stage: int) -> None:
+    """The join's stage `stage` goes on in `into` with what these branches have done."""
+    _change(
+        connection,
+        task,
+        paths,
+        status=BranchStatus.MERGED.value,
+        merged_into=into,
+        closed_by=stage,
     )
 
 
-def cancel(connection: Connection, task: str, paths: Sequence[str]) -> None:
-    _change(connection, task, paths, status=BranchStatus.CANCELLED.value)
+def cancel(connection: Connection, task: str, paths: Sequence[str], by: int | None = None) -> None:
+    """Take branches back, because of what stage `by` is or did."""
+    _change(connection, task, paths, status=BranchStatus.CANCELLED.value, closed_by=by)
 
 
 def cancel_active(connection: Connection, task: str) -> None:
     """Take back all that is live or parked."""
     cancel(connection, task, [each.path for each in active(connection, task)])
-
-
-def be_late(connection: Connection, task: str, path: str, join: str, collects: int, sent: int) -> None:
-    """It arrived at a join that had gone on without it."""
-    _change(
-        connection, task, [path], status=BranchStatus.LATE.value, joins=join, collects=collects, sent=sent
-    )
 
 
 def _change(connection: Connection, task: str, paths: Sequence[str], **values: Any) -> None:
@@ -230,13 +208,14 @@ def failed(connection: Connection, task: str) -> frozenset[int]:
     return frozenset(step.fanout for path in paths for step in lineage(path))
 
 
-def joined_before(connection: Connection, task: str, join: str, fanout: int) -> frozenset[str] | None:
-    """The branches in which the join has gone on for that fan-out; None when it has not opened for it."""
-    query = select(branches.c.merged_into).where(
+def joined_before(connection: Connection, task: str, join: str, fanout: int) -> tuple[str, int] | None:
+    """The branch in which the join has gone on for that fan-out, and the number of its stage; None when it
+    has not opened for it."""
+    query = select(branches.c.merged_into, branches.c.closed_by).where(
         branches.c.task_id == task,
         branches.c.joins == join,
         branches.c.collects == fanout,
         branches.c.status == BranchStatus.MERGED.value,
     )
-    found = frozenset(connection.execute(query).scalars())
-    return found or None
+    row = connection.execute(query.limit(1)).one_or_none()
+    return None if row is None else (row.merged_into, row.closed_by)

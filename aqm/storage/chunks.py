@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, case, func, insert, select, update
 
@@ -77,22 +77,22 @@ def open_ones(connection: Connection, task: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def take_back(connection: Connection, task: str, since: int, at: float) -> None:
-    """Undo what the stages from number `since` on did to the chunks."""
+def take_back(connection: Connection, task: str, numbers: Collection[int], at: float) -> None:
+    """Undo what the stages of these numbers did to the chunks."""
     ours = chunks.c.task_id == task
     before = case((chunks.c.done_stage.is_not(None), ChunkStatus.DONE.value), else_=ChunkStatus.OPEN.value)
     connection.execute(
         update(chunks)
-        .where(ours, chunks.c.removed_stage >= since)
+        .where(ours, chunks.c.removed_stage.in_(numbers))
         .values(status=before, removed_stage=None, updated_at=at)
     )
     connection.execute(
         update(chunks)
-        .where(ours, chunks.c.done_stage >= since, chunks.c.status == ChunkStatus.DONE.value)
+        .where(ours, chunks.c.done_stage.in_(numbers), chunks.c.status == ChunkStatus.DONE.value)
         .values(status=ChunkStatus.OPEN.value, done_stage=None, updated_at=at)
     )
     connection.execute(
         update(chunks)
-        .where(ours, chunks.c.stage >= since)
+        .where(ours, chunks.c.stage.in_(numbers))
         .values(status=ChunkStatus.DROPPED.value, updated_at=at)
     )

@@ -49,6 +49,7 @@ class Claim:
     input: str
     inputs: str | None
     output: str | None
+    fields: str | None
     consensus: bool | None
     task_input: str
     parent: str | None
@@ -135,6 +136,7 @@ def claim(connection: Connection, task: LockedTask, turn: int, worker: str, leas
         input=row.input,
         inputs=row.inputs,
         output=row.output,
+        fields=row.fields,
         consensus=None if row.consensus is None else bool(row.consensus),
         task_input=task.input,
         parent=task.parent,
@@ -273,6 +275,7 @@ _STAGE = Statement(
         stages.c.input,
         stages.c.inputs,
         stages.c.output,
+        stages.c.fields,
         stages.c.waits,
         stages.c.consensus,
     ).where(stages.c.id == bindparam("stage"))

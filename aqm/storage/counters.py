@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from aqm.storage.branches import seen_by
+from aqm.storage import branches
 from aqm.storage.statement import Statement
 from aqm.storage.tables import counters
 from aqm.storage.tasks import LockedTask
@@ -34,7 +34,7 @@ def visit(connection: Connection, task: LockedTask, branch: str, agent: str) -> 
     own = _VISIT[connection.dialect.name].one(connection, key)
     if not task.branches:
         return int(own.visits)
-    query = select(func.sum(counters.c.visits)).where(*_seen(task.id, branch, agent))
+    query = select(func.sum(counters.c.visits)).where(*_seen(connection, task, branch, agent))
     return int(connection.execute(query).scalar_one())
 
 
@@ -52,7 +52,7 @@ def rejections(connection: Connection, task: LockedTask, branch: str, agent: str
     verdict."""
     query = (
         select(counters.c.rejections)
-        .where(*_seen(task.id, branch, agent), counters.c.judged > 0)
+        .where(*_seen(connection, task, branch, agent), counters.c.judged > 0)
         .order_by(counters.c.judged.desc())
         .limit(1)
     )
@@ -86,8 +86,9 @@ def recount(connection: Connection, task: str, counts: dict[tuple[str, str], Cou
         connection.execute(insert(counters), rows)
 
 
-def _seen(task: str, branch: str, agent: str) -> list[ColumnElement[bool]]:
-    return [counters.c.task_id == task, counters.c.agent == agent, seen_by(counters.c.branch, task, branch)]
+def _seen(connection: Connection, task: LockedTask, branch: str, agent: str) -> list[ColumnElement[bool]]:
+    paths = branches.seen(connection, task.id, branch) if task.branches else {branch}
+    return [counters.c.task_id == task.id, counters.c.agent == agent, counters.c.branch.in_(paths)]
 
 
 _KEY = ["task_id", "branch", "agent"]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from aqm.flow.state import StageStatus
-from aqm.storage.branches import seen_by
+from aqm.storage import branches
 from aqm.storage.tables import stages, tasks
 
 __all__ = ["PastStage", "count_before", "parent_of", "stage_of", "stages_before"]
@@ -62,7 +62,9 @@ def stages_before(
 ) -> list[PastStage]:
     """The last `most` stages (None: all) that the branch (None: any) saw before stage `number`, oldest
     first; with `agent` only that agent's."""
-    query = select(*_PAST).where(*_seen(task, branch, number, agent)).order_by(stages.c.number.desc())
+    query = (
+        select(*_PAST).where(*_seen(connection, task, branch, number, agent)).order_by(stages.c.number.desc())
+    )
     if most is not None:
         query = query.limit(most)
     return [_past(row) for row in connection.execute(query)][::-1]
@@ -77,18 +79,20 @@ def count_before(
     connection: Connection, task: str, branch: str | None, number: int, agent: str | None = None
 ) -> int:
     """How many there are; asked only when a context says how many it leaves out."""
-    query = select(func.count()).select_from(stages).where(*_seen(task, branch, number, agent))
+    query = select(func.count()).select_from(stages).where(*_seen(connection, task, branch, number, agent))
     return int(connection.execute(query).scalar_one())
 
 
-def _seen(task: str, branch: str | None, number: int, agent: str | None) -> list[ColumnElement[bool]]:
+def _seen(
+    connection: Connection, task: str, branch: str | None, number: int, agent: str | None
+) -> list[ColumnElement[bool]]:
     seen = [
         stages.c.task_id == task,
         stages.c.number < number,
         stages.c.status != StageStatus.DROPPED.value,
     ]
     if branch is not None:
-        seen.append(seen_by(stages.c.branch, task, branch))
+        seen.append(stages.c.branch.in_(branches.seen(connection, task, branch)))
     if agent is not None:
         seen.append(stages.c.agent == agent)
     return seen

@@ -11,7 +11,7 @@ from aqm.flow.outcome import FailureClass
 from aqm.flow.state import BranchStatus, StageStatus
 from aqm.storage.tables import branches, stages
 
-__all__ = ["BranchRow", "StageRow", "branch_rows", "drop_stages", "set_branch", "stage_rows", "unmerge"]
+__all__ = ["BranchRow", "StageRow", "branch_rows", "drop_stages", "set_branch", "stage_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,18 @@ class StageRow:
 
 @dataclass(frozen=True, slots=True)
 class BranchRow:
+    """`closed_by` is the stage of the join that went on with it or without, or whose failure cancelled it."""
+
     path: str
     fanout: int
+    target: str | None
     continues: str | None
-    agent: str
     status: BranchStatus
     joins: str | None
+    sender: str | None
     sent: int | None
-    merged_stage: int | None
+    merged_into: str | None
+    closed_by: int | None
 
 
 def stage_rows(connection: Connection, task: str) -> list[StageRow]:
@@ -84,12 +88,14 @@ def branch_rows(connection: Connection, task: str) -> list[BranchRow]:
         BranchRow(
             row.path,
             row.fanout,
+            row.target,
             row.continues,
-            row.agent,
             BranchStatus(row.status),
             row.joins,
+            row.sender,
             row.sent,
-            row.merged_stage,
+            row.merged_into,
+            row.closed_by,
         )
         for row in connection.execute(query)
     ]
@@ -112,16 +118,11 @@ def drop_stages(connection: Connection, ids: Sequence[int], at: float) -> None:
 
 def set_branch(connection: Connection, task: str, path: str, status: BranchStatus) -> None:
     """The branch is so again; one that is parked keeps its payload."""
-    values: dict[str, object] = {"status": status.value, "merged_stage": None}
-    if status is BranchStatus.LIVE:
-        values |= {"joins": None, "collects": None, "sender": None, "sent": None, "payload": None}
+    values: dict[str, object] = {"status": status.value, "closed_by": None, "merged_into": None}
     if status is BranchStatus.PARKED:
         values["agent"] = branches.c.joins
+    else:
+        values |= {"joins": None, "collects": None, "sender": None, "sent": None, "payload": None}
     connection.execute(
         update(branches).where(branches.c.task_id == task, branches.c.path == path).values(**values)
     )
-
-
-def unmerge(connection: Connection, task: str) -> None:
-    """Nothing is merged any more; the joins that are kept merge again."""
-    connection.execute(update(branches).where(branches.c.task_id == task).values(merged_into=None))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, update
 
+from aqm.flow.outcome import STALLS
 from aqm.flow.state import AttemptStatus, StageStatus, TurnKind, TurnStatus
 from aqm.storage.tables import attempts, stages, turns
 
@@ -20,10 +21,12 @@ __all__ = [
     "record_vote",
     "said",
     "spoke",
+    "stuck",
     "take_due",
 ]
 
-_LIVE = (TurnStatus.PENDING.value, TurnStatus.QUEUED.value, TurnStatus.RUNNING.value)
+_ABLE = (TurnStatus.QUEUED.value, TurnStatus.RUNNING.value)
+_LIVE = (TurnStatus.PENDING.value, *_ABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,19 @@ def spoke(connection: Connection, stage: int, number: int) -> int:
         )
     )
     return int(connection.execute(query).scalar_one())
+
+
+def stuck(connection: Connection, stage: int, number: int) -> tuple[str, str] | None:
+    """When all turns that could run wait for a host that can: the class and the message of that failure. Of a
+    round; 0 are the turns that belong to none."""
+    query = (
+        select(turns.c.status, attempts.c.failure, attempts.c.message)
+        .outerjoin(attempts, (attempts.c.turn_id == turns.c.id) & (attempts.c.number == turns.c.attempts))
+        .where(turns.c.stage_id == stage, turns.c.round == number, turns.c.status.in_(_ABLE))
+    )
+    rows = connection.execute(query).all()
+    waits = [row.status == TurnStatus.QUEUED.value and row.failure in STALLS for row in rows]
+    return (rows[-1].failure, rows[-1].message or "") if waits and all(waits) else None
 
 
 def last_failure(connection: Connection, stage: int, number: int) -> tuple[str, str]:

@@ -17,16 +17,13 @@ from aqm.storage.tables import stages
 from aqm.storage.tasks import LockedTask
 
 __all__ = [
-    "Judged",
     "OpenStage",
     "agent_of",
-    "came_before",
     "change",
     "close",
     "drop",
     "drop_open",
     "id_of",
-    "last_verdict",
     "open_in",
     "open_one",
     "open_stage",
@@ -56,16 +53,6 @@ class OpenStage:
     round_due: int | None
     votes: dict[str, bool]
     consensus: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A stage's verdict."""
-
-    number: int
-    agent: str
-    approved: bool
-    reason: str
 
 
 def open_stage(
@@ -121,17 +108,6 @@ def open_in(connection: Connection, task: str, branches: Sequence[str]) -> list[
     return [_open(row) for row in connection.execute(query)]
 
 
-def last_verdict(connection: Connection, task: str, number: int | None = None) -> Judged | None:
-    """The newest verdict, or that of stage `number`."""
-    query = select(stages.c.number, stages.c.agent, stages.c.approved, stages.c.reason).where(
-        stages.c.task_id == task, stages.c.approved.is_not(None)
-    )
-    if number is not None:
-        query = query.where(stages.c.number == number)
-    row = connection.execute(query.order_by(stages.c.number.desc()).limit(1)).one_or_none()
-    return None if row is None else Judged(row.number, row.agent, bool(row.approved), row.reason or "")
-
-
 def agent_of(connection: Connection, task: str, number: int) -> str:
     query = select(stages.c.agent).where(stages.c.task_id == task, stages.c.number == number)
     return str(connection.execute(query).scalar_one())
@@ -140,21 +116,6 @@ def agent_of(connection: Connection, task: str, number: int) -> str:
 def id_of(connection: Connection, task: str, number: int) -> int:
     query = select(stages.c.id).where(stages.c.task_id == task, stages.c.number == number)
     return int(connection.execute(query).scalar_one())
-
-
-def came_before(connection: Connection, task: str, agent: str, number: int) -> bool:
-    """Whether the task had come to the agent before stage `number`."""
-    query = (
-        select(stages.c.id)
-        .where(
-            stages.c.task_id == task,
-            stages.c.agent == agent,
-            stages.c.number < number,
-            stages.c.status != StageStatus.DROPPED.value,
-        )
-        .limit(1)
-    )
-    return connection.execute(query).first() is not None
 
 
 def _open(row: Any) -> OpenStage:

@@ -263,8 +263,8 @@ branches = Table(
     Column("sender", Text),  # the agent that sent the payload there
     Column("sent", Integer),  # the number of its stage
     Column("payload", HASH),
-    Column("merged_into", Text),  # the branch that goes on with what this one did
-    Column("merged_stage", Integer),  # the join's stage
+    Column("merged_into", Text),  # the branch in which its join went on
+    Column("closed_by", Integer),  # the stage of the join that went on with or without it, or that failed
     sqlite_with_rowid=False,
 )
 

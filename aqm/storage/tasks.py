@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from aqm.flow.event import Event, EventKind
-from aqm.flow.outcome import FailureClass, Usage
+from aqm.flow.outcome import STALLS, Usage
 from aqm.flow.state import TASK_MOVES, Priority, TaskStatus, Waits, resting
 from aqm.storage import events
 from aqm.storage.database import now
@@ -186,7 +186,7 @@ class LockedTask:
             self.spent.clear()
 
 
-_PASSING = frozenset({FailureClass.CLI_MISSING.value, FailureClass.CLI_TOO_OLD.value})
+_PASSING = frozenset(kind.value for kind in STALLS)
 _WAITING = {
     Waits.GATE: "waiting_gates",
     Waits.INPUT: "waiting_inputs",

@@ -7,12 +7,21 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
-from aqm.flow.state import AttemptStatus, TurnKind, TurnStatus
+from aqm.flow.state import AttemptStatus, StageStatus, TurnKind, TurnStatus
 from aqm.storage.statement import Statement
 from aqm.storage.tables import attempts, stages, turns
 from aqm.storage.tasks import LockedTask
 
-__all__ = ["NewTurn", "drop_live", "newest", "open_turn", "reprioritise", "same_before", "stages_of"]
+__all__ = [
+    "NewTurn",
+    "drop_live",
+    "newest",
+    "open_turn",
+    "reprioritise",
+    "same_before",
+    "stages_of",
+    "worked_before",
+]
 
 _LIVE = (TurnStatus.PENDING.value, TurnStatus.QUEUED.value, TurnStatus.RUNNING.value)
 
@@ -75,7 +84,26 @@ def same_before(connection: Connection, stage: int, number: int, kind: TurnKind)
     return int(connection.execute(query).scalar_one())
 
 
+def worked_before(connection: Connection, task: str, agent: str, number: int) -> bool:
+    """Whether the agent has worked, or the session met, in a stage before `number`."""
+    query = (
+        select(turns.c.id)
+        .join(stages, stages.c.id == turns.c.stage_id)
+        .where(
+            stages.c.task_id == task,
+            stages.c.agent == agent,
+            stages.c.number < number,
+            stages.c.status != StageStatus.DROPPED.value,
+            turns.c.kind.in_([TurnKind.WORK.value, TurnKind.SPEAK.value]),
+        )
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
+
+
 def reprioritise(connection: Connection, task: str, rank: int) -> None:
+    """The turns that are to come, and those that run and may have to come again."""
+    _lock(connection, stages_of(task))
     connection.execute(
         update(turns)
         .where(turns.c.stage_id.in_(stages_of(task)), turns.c.status.in_(_LIVE))
@@ -83,16 +111,20 @@ def reprioritise(connection: Connection, task: str, rank: int) -> None:
     )
 
 
-def drop_live(connection: Connection, task: str, at: float, of: Sequence[int] | None = None) -> None:
-    """Take back every turn of a task, or of the stages `of`, that has not ended, and fence its attempts."""
-    live = _LIVE
-    theirs = stages_of(task) if of is None else stages_of(task).where(stages.c.id.in_(of))
-    connection.execute(  # in the order in which heartbeats lock them
+def _lock(connection: Connection, theirs: Select[tuple[int]]) -> None:
+    """Hold the live turns of these stages, in the order in which heartbeats lock them."""
+    connection.execute(
         select(turns.c.id)
-        .where(turns.c.stage_id.in_(theirs), turns.c.status.in_(live))
+        .where(turns.c.stage_id.in_(theirs), turns.c.status.in_(_LIVE))
         .order_by(turns.c.id)
         .with_for_update()
     )
+
+
+def drop_live(connection: Connection, task: str, at: float, of: Sequence[int] | None = None) -> None:
+    """Take back every turn of a task, or of the stages `of`, that has not ended, and fence its attempts."""
+    theirs = stages_of(task) if of is None else stages_of(task).where(stages.c.id.in_(of))
+    _lock(connection, theirs)
     ours = select(turns.c.id).where(turns.c.stage_id.in_(theirs))
     connection.execute(
         update(attempts)
@@ -101,7 +133,7 @@ def drop_live(connection: Connection, task: str, at: float, of: Sequence[int] | 
     )
     connection.execute(
         update(turns)
-        .where(turns.c.stage_id.in_(theirs), turns.c.status.in_(live))
+        .where(turns.c.stage_id.in_(theirs), turns.c.status.in_(_LIVE))
         .values(status=TurnStatus.DROPPED.value, attempt=None, lease_until=None)
     )
 

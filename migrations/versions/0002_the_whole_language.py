@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("sent", sa.Integer()),
         sa.Column("payload", sa.String(length=64)),
         sa.Column("merged_into", sa.Text()),
-        sa.Column("merged_stage", sa.Integer()),
+        sa.Column("closed_by", sa.Integer()),
         sa.ForeignKeyConstraint(["task_id"], ["tasks.id"], name=op.f("fk_branches_task_id")),
         sa.PrimaryKeyConstraint("task_id", "path", name=op.f("pk_branches")),
         sqlite_with_rowid=False,

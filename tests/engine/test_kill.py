@@ -6,10 +6,8 @@ The agents write a ledger outside the database: one line a start, with the mark 
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -18,9 +16,7 @@ from typing import Any
 
 import pytest
 
-from aqm.service.project import find_project
-from aqm.service.store import open_store
-from aqm.storage import tables
+from tests.engine.lives import alive, aqm, attempts_of, tasks_of
 
 AGENT = """#!/bin/sh
 echo "$AQM_MARK" >> "{ledger}"
@@ -53,40 +49,6 @@ def project(root: Path, seconds: float = 0.12) -> Path:
     (folder / "default.yaml").write_text(json.dumps({"agents": agents}))
     (root / ".aqm" / "config.yaml").write_text("permissions: {allow_unconfined: true}\nlease_seconds: 60\n")
     return root
-
-
-def aqm(root: Path, *words: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "aqm.cli", *words]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("AQM_")}
-    return subprocess.Popen(
-        command,
-        cwd=root,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
-def tasks_of(root: Path) -> list[dict[str, Any]]:
-    said, _ = aqm(root, "list", "--json").communicate(timeout=60)
-    return list(json.loads(said)["tasks"])
-
-
-def attempts_of(root: Path) -> list[Any]:
-    with open_store(find_project(root, {})) as store, store.database.reading() as connection:
-        return list(connection.execute(tables.attempts.select()))
-
-
-def alive(marks: set[str]) -> list[str]:
-    found = []
-    for environ in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            text = environ.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        found += [mark for mark in marks if f"AQM_MARK={mark}" in text]
-    return found
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from aqm.flow.decide import MAX_LOSSES, decide
-from aqm.flow.decision import Again, Decision, Fail, HandOff, Hold, Judge, Requeue
+from aqm.flow.decide import MAX_LOSSES
+from aqm.flow.decision import Again, Ask, Decision, Fail, HandOff, Hold, Judge, Repair, Requeue
+from aqm.flow.gate import Verdict
 from aqm.flow.outcome import FAILURES, Answer, Failure, FailureClass, Outcome, Treatment
 from aqm.flow.state import TurnKind
-from aqm.flow.task import Policy, Stage, Task, Turn
-from aqm.pipeline.spec import Pipeline
-
-APPROVED = '{"decision": "approved", "reason": "fine"}'
-REJECTED = '{"decision": "rejected", "reason": "no tests"}'
-WORK, GATE = Turn(TurnKind.WORK), Turn(TurnKind.GATE)
-
-
-def pipeline(*agents: dict[str, Any]) -> Pipeline:
-    listed = [{"type": "agent", "runtime": "claude", **agent} for agent in agents]
-    return Pipeline.model_validate({"agents": listed, "own": [agent["id"] for agent in agents]})
-
+from aqm.flow.task import Turn
+from tests.flow.deciding import APPROVED, GATE, REJECTED, pipeline
+from tests.flow.deciding import after as decided
 
 LINE = pipeline({"id": "dev", "handoffs": [{"to": "qa"}]}, {"id": "qa"})
 GATED = pipeline(
@@ -39,16 +29,8 @@ GATED = pipeline(
 )
 
 
-def after(
-    outcome: Outcome,
-    *,
-    of: Pipeline = LINE,
-    turn: Turn = WORK,
-    policy: Policy | None = None,
-    **stage: Any,
-) -> Decision:
-    made = Stage(**{"number": 1, "agent": "dev", "input": "the task", **stage})
-    return decide(of, policy or Policy(), Task("T-1", stages=made.number), made, turn, outcome)
+def after(outcome: Outcome, **keys: Any) -> Decision:
+    return decided(outcome, **{"of": LINE, **keys})
 
 
 def test_an_answer_is_handed_to_the_next_agent():
@@ -236,24 +218,170 @@ def test_what_an_agent_says_is_never_template_source():
     assert decision.arrivals[0].payload == "{{ params }} {% for x in range(9) %}x{% endfor %}"
 
 
-OUTCOMES = st.one_of(
-    st.builds(Answer, st.one_of(st.text(), st.sampled_from([APPROVED, REJECTED, "severity: high"]))),
-    st.builds(Failure, st.sampled_from(FailureClass), st.text()),
-)
-TURNS = st.builds(
-    Turn,
-    st.sampled_from([TurnKind.WORK, TurnKind.GATE]),
-    repairs=st.integers(0, 2),
-    failures=st.integers(0, 5),
-    losses=st.integers(0, 5),
-    holds=st.integers(0, 100),
+# A gate's command ----------------------------------------------------------------------------------
+
+TESTED = pipeline(
+    {
+        "id": "dev",
+        "retry": {"max_retries": 1},
+        "gate": {"type": "command", "run": "make test", "max_retries": 1},
+        "handoffs": [{"to": "qa", "condition": "on_approve"}, {"to": "dev", "condition": "on_reject"}],
+    },
+    {"id": "qa"},
 )
 
 
-@given(OUTCOMES, TURNS, st.sampled_from([LINE, GATED, FIELDS]), st.integers(1, 30), st.integers(0, 9))
-def test_every_outcome_of_every_turn_has_one_decision(
-    outcome: Outcome, turn: Turn, of: Pipeline, number: int, rejections: int
-):
-    first = after(outcome, of=of, turn=turn, number=number, rejections=rejections, output="v")
-    assert isinstance(first, get_args(Decision))
-    assert first == after(outcome, of=of, turn=turn, number=number, rejections=rejections, output="v")
+def command_ends(code: int | None, printed: str = "", *, stderr: str = "", **keys: Any) -> Decision:
+    message = f"sh ended with exit code {code}" + (f":\n{stderr or printed}" if stderr or printed else "")
+    failure = Failure(FailureClass.CRASH, message, partial=printed, exit_code=code)
+    return after(failure, of=TESTED, turn=GATE, output="v", **keys)
+
+
+def verdict_of(decision: Decision) -> Verdict | None:
+    assert isinstance(decision, HandOff | Fail), decision
+    return decision.verdict
+
+
+def test_a_gate_s_command_that_exits_0_approves_whatever_it_prints():
+    decision = after(Answer("0 passed, all is rejected"), of=TESTED, turn=GATE, output="v")
+    assert verdict_of(decision) == Verdict(True, "")
+
+
+def test_a_gate_s_command_that_exits_with_a_code_rejects_with_what_it_printed():
+    assert verdict_of(command_ends(3, "1 failed")) == Verdict(False, "1 failed")
+    assert verdict_of(command_ends(3, "1 failed", stderr="make: *** 3")) == Verdict(
+        False, "1 failed\nmake: *** 3"
+    )
+    assert verdict_of(command_ends(3)) == Verdict(False, "exit code 3")
+    long = verdict_of(command_ends(1, "x" * 3_000 + "the end"))
+    assert long
+    assert (len(long.reason), long.reason[-7:]) == (2_000, "the end")
+
+
+def test_a_gate_s_command_that_was_ended_has_not_judged():
+    for failure in (
+        Failure(FailureClass.TIMEOUT, "x"),
+        Failure(FailureClass.CRASH, "x", exit_code=-9),
+        Failure(FailureClass.CRASH, "x"),
+    ):
+        assert isinstance(after(failure, of=TESTED, turn=GATE, output="v"), Again)
+        last = Turn(TurnKind.GATE, failures=1)
+        assert isinstance(after(failure, of=TESTED, turn=last, output="v"), Fail)
+
+
+def test_a_crash_of_a_judge_is_no_rejection():
+    crash = Failure(FailureClass.CRASH, "x", exit_code=1)
+    decision = after(crash, of=GATED, turn=GATE, output="v")
+    assert isinstance(decision, Fail)
+    assert decision.failure.kind is FailureClass.CRASH
+
+
+def test_a_script_rehearses_a_command_s_verdict():
+    said = Answer("", {"decision": "rejected", "reason": "1 failed"})
+    assert verdict_of(after(said, of=TESTED, turn=GATE, output="v")) == Verdict(False, "1 failed")
+    odd = after(Answer("", {"decision": "perhaps"}), of=TESTED, turn=GATE, output="v")
+    assert verdict_of(odd) == Verdict(False, "unreadable verdict")
+
+
+# A declared output ---------------------------------------------------------------------------------
+
+DECLARED = pipeline(
+    {
+        "id": "dev",
+        "output": {"severity": {"enum": ["low", "high"]}, "count": {"type": "integer"}},
+        "handoffs": [
+            {"to": "a", "condition": "severity == high"},
+            {"to": "b", "condition": "output.count > 3"},
+        ],
+    },
+    {"id": "a"},
+    {"id": "b"},
+)
+GOOD = '{"severity": "high", "count": 4}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(GOOD),
+        Answer(f"Here:\n```json\n{GOOD}\n```"),
+        Answer("I think it is high.", {"severity": "high", "count": 4}),
+    ],
+)
+def test_a_declared_output_is_read_from_the_answer_and_checked(answer: Answer):
+    decision = after(answer, of=DECLARED)
+    assert isinstance(decision, HandOff)
+    assert [arrival.agent for arrival in decision.arrivals] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("severity: high\ncount: 4"),
+        Answer("nothing"),
+        Answer('{"severity": "odd", "count": 4}'),
+        Answer('{"severity": "high"}'),
+        Answer('{"severity": "high", "count": 4, "more": 1}'),
+        Answer(GOOD, {"severity": "high", "count": "4"}),
+        Answer("", {}),
+    ],
+)
+def test_an_output_that_does_not_fit_is_repaired_twice_and_then_fails(answer: Answer):
+    for turn in (Turn(TurnKind.WORK), Turn(TurnKind.REPAIR, repairs=1)):
+        decision = after(answer, of=DECLARED, turn=turn, output="v" if turn.repairs else None)
+        assert isinstance(decision, Repair)
+        assert "severity" in decision.note
+    last = after(answer, of=DECLARED, turn=Turn(TurnKind.REPAIR, repairs=2), output="v")
+    assert isinstance(last, Fail)
+    assert last.failure.kind is FailureClass.OUTPUT_INVALID
+    assert last.failure.message.startswith("dev did not give its declared output: ")
+
+
+def test_a_repaired_output_goes_on_as_if_it_had_come_at_once():
+    decision = after(Answer(GOOD), of=DECLARED, turn=Turn(TurnKind.REPAIR, repairs=2), output="v")
+    assert isinstance(decision, HandOff)
+    assert [arrival.payload for arrival in decision.arrivals] == [GOOD, GOOD]
+
+
+def test_the_checked_fields_wait_for_the_gate():
+    gated = pipeline({"id": "dev", "output": {"n": {"type": "integer"}}, "gate": {}}, {"id": "qa"})
+    assert after(Answer('{"n": 1}'), of=gated) == Judge(fields={"n": 1})
+    asked = pipeline({"id": "dev", "output": {"n": {"type": "integer"}}, "gate": {"type": "human"}})
+    decision = after(Answer('{"n": 1}'), of=asked)
+    assert isinstance(decision, Ask)
+    assert decision.fields == {"n": 1}
+
+
+def test_after_the_gate_the_conditions_look_at_the_checked_fields_alone():
+    gated = pipeline(
+        {
+            "id": "dev",
+            "output": {"ok": {"type": "string"}},
+            "gate": {},
+            "handoffs": [{"to": "a", "condition": "ok == yes"}, {"to": "b", "condition": "ok == no"}],
+        },
+        {"id": "a"},
+        {"id": "b"},
+    )
+    decision = after(Answer(APPROVED), of=gated, turn=GATE, output="ok: no", fields={"ok": "yes"})
+    assert isinstance(decision, HandOff)
+    assert [arrival.agent for arrival in decision.arrivals] == ["a"]
+
+
+def test_a_repair_behind_a_checked_output_is_about_the_handoff():
+    auto = pipeline(
+        {
+            "id": "dev",
+            "output": {"n": {"type": "integer"}},
+            "handoffs": [{"to": "a, b", "condition": "auto"}],
+        },
+        {"id": "a"},
+        {"id": "b"},
+    )
+    first = after(Answer('{"n": 1}'), of=auto)
+    assert isinstance(first, Repair)
+    assert first.fields == {"n": 1}
+    turn = Turn(TurnKind.REPAIR, repairs=1)
+    second = after(Answer("HANDOFF: a"), of=auto, turn=turn, output='{"n": 1}', fields={"n": 1})
+    assert isinstance(second, HandOff)
+    assert [(each.agent, each.payload) for each in second.arrivals] == [("a", '{"n": 1}')]

@@ -33,6 +33,17 @@ def warned(text: str, **options: object) -> list[tuple[str, str]]:
             "a → b → a is a loop without a way out",
         ),
         (
+            "{id: a, runtime: command, command: [cat], gate: {}, handoffs: [{to: b}]}, "
+            "{id: b, runtime: codex}",
+            "agents[0].gate",
+            "a runs on command, which cannot judge: codex does, or the config's gate.runtime",
+        ),
+        (
+            "{id: s, type: session, participants: [a], gate: {}}, {id: a, runtime: command, command: [cat]}",
+            "agents[0].gate",
+            "a runs on command, which cannot judge: claude does, or the config's gate.runtime",
+        ),
+        (
             "{id: a, runtime: claude, system_prompt: '{{ inptu }}'}",
             "agents[0].system_prompt",
             "the variable 'inptu' is not known here and stays empty",
@@ -217,3 +228,10 @@ def test_what_the_host_lacks_is_told() -> None:
         ("agents[1].gate.run[0]", "there is no command 'nolint' on this host"),
     ]
     assert "npm install -g codex" in warnings_of(text, host=host)[0]
+
+
+@pytest.mark.parametrize(
+    "gate", ["{runtime: claude}", "{model: gpt-5}", "{type: human}", "{type: command, run: 'true'}"]
+)
+def test_a_program_whose_judge_is_named_needs_no_warning(gate: str) -> None:
+    assert warned(f"agents: [{{id: a, runtime: command, command: [cat], gate: {gate}}}]") == []
