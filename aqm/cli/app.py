@@ -26,11 +26,27 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Tasks": {
         "run": ("run:run", "Give the agents a task and watch them."),
         "resume": ("run:resume", "Go on with tasks that wait for a worker."),
+        "fix": ("reworking:fix", "Mend what a task has done, in a task of its own."),
+        "restart": ("reworking:restart", "Begin a task again, from the start or from one of its stages."),
+        "cancel": ("tasks:cancel", "End a task that is not done."),
+        "priority": ("reworking:priority", "Say how soon a task comes."),
+    },
+    "People": {
+        "approve": ("answering:approve", "Approve what a task waits for."),
+        "reject": ("answering:reject", "Reject what a task waits for, with a reason."),
+        "human-input": ("answering:human_input", "Answer the question that a task waits with."),
+    },
+    "Looking": {
         "status": ("tasks:status", "Show one task with its stages, or how things stand."),
         "list": ("tasks:listing", "List tasks, newest first."),
         "logs": ("logs:logs", "Show what the agents of a task said."),
-        "context": ("logs:context", "Show all that happened in a task, or what an agent of it is told of that."),
-        "cancel": ("tasks:cancel", "End a task that is not done."),
+        "watch": ("attending:watch", "Show a task live while another process works on it."),
+        "attach": ("attending:attach", "Show a task live, and ask here when it waits for a person."),
+        "context": (
+            "logs:context",
+            "Show all that happened in a task, or what an agent of it is told of that.",
+        ),
+        "chunks": ("chunks:chunks", "See and change a task's chunks, its tracked units of work."),
     },
     "Pipelines": {
         "agents": ("pipelines:agents", "Show who hands on to whom."),
@@ -44,9 +60,8 @@ _WHERE = {name: entry for section in COMMANDS.values() for name, entry in sectio
 # What the documents tell of and is not there yet: nobody has mistyped it.
 LATER = frozenset(
     """
-    restart fix approve reject human-input priority chunks watch attach cost diff checkout patch apply pr
-    pipeline search pull publish test record serve up down worker workers db gc login logout users tokens
-    projects audit
+    cost diff checkout patch apply pr pipeline search pull publish test record serve up down worker workers db
+    gc login logout users tokens projects audit
     """.split()  # noqa: SIM905 — a list of words, one below the other, would be longer than all of the rest
 )
 

@@ -6,8 +6,32 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["start_worker"]
+if TYPE_CHECKING:
+    from aqm.cli.doorway import Doorway
+    from aqm.service.project import Project
+    from aqm.service.views import TaskSummary
+
+__all__ = ["detached", "start_worker"]
+
+
+def detached(
+    doorway: Doorway, project: Project, task: TaskSummary, script: Path | None, *, as_json: bool
+) -> int:
+    """Leave the task to a worker in the background; its id is printed."""
+    from aqm.cli.ending import DONE
+    from aqm.cli.printing import print_json, task_json
+
+    environ = dict(doorway.environ) | ({"AQM_SCRIPT": str(script)} if script else {})
+    if project.settings.database_url is None:  # else the team's workers run it
+        start_worker(project.root, task.id, environ)
+    if as_json:
+        print_json(doorway.out, task_json(task))
+    else:
+        doorway.out.line(task.id)
+        doorway.err.line((f"watch it:  {doorway.hint(f'aqm watch {task.id}')}", "dim"))
+    return DONE
 
 
 def start_worker(root: Path, task: str, environ: Mapping[str, str]) -> Path:

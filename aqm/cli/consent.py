@@ -9,8 +9,8 @@ import click
 
 from aqm.cli.doorway import Doorway
 from aqm.errors import RefusedError
-from aqm.pipeline.graph import reachable
-from aqm.pipeline.spec import Agent, Pipeline
+from aqm.pipeline.graph import first_agent, participants_only, reach
+from aqm.pipeline.spec import Agent, Permissions, Pipeline, Session
 
 if TYPE_CHECKING:
     from aqm.runtimes.consent import Refusal
@@ -21,29 +21,51 @@ __all__ = ["consented", "refusals"]
 
 
 def refusals(pipeline: Pipeline, settings: Settings, start: str | None) -> Iterator[tuple[str, Refusal]]:
-    """Agents that the settings do not let run, each with the first reason."""
+    """Whom the settings do not let run: agents, and the commands of gates; each with the first reason."""
     from aqm.runtimes.consent import consent
 
-    used = reachable(pipeline) if start is None else _reachable_from(pipeline, start)
-    for agent in pipeline.agents:
-        if agent.id not in used or not isinstance(agent, Agent):
-            continue
+    for who, runtime, permissions, flags in _asked_for(pipeline, start):
         refusal = consent(
-            agent.runtime,
-            agent.permissions or "run",
-            agent.cli_flags,
+            runtime,
+            permissions,
+            flags,
             allow_full=settings.permissions.allow_full,
             allow_unconfined=settings.permissions.allow_unconfined,
             allowed_flags=settings.flags.allow,
         )
         if refusal:
-            yield agent.id, refusal
+            yield who, refusal
 
 
-def _reachable_from(pipeline: Pipeline, start: str) -> frozenset[str]:
-    """As if the file began with that agent."""
-    begun = pipeline.model_copy(update={"own": (start,), "entry_point": "first"})
-    return reachable(begun) | {start}
+def _asked_for(
+    pipeline: Pipeline, start: str | None
+) -> Iterator[tuple[str, str, Permissions, tuple[str, ...]]]:
+    """What the agents that a task can come to are started with, by how they are used. Without `permissions` a
+    speaker may only read, so an agent that also works by itself counts with both."""
+    working = _working(pipeline, start)
+    speaking = {
+        name
+        for agent in pipeline.agents
+        if agent.id in working and isinstance(agent, Session)
+        for name in agent.participants
+    }
+    for agent in pipeline.agents:
+        if isinstance(agent, Agent):
+            if agent.id in working:
+                yield agent.id, agent.runtime, agent.permissions or "run", agent.cli_flags
+            if agent.id in speaking:
+                yield agent.id, agent.runtime, agent.permissions or "read", agent.cli_flags
+        if agent.id in working and agent.gate is not None and agent.gate.type == "command":
+            yield f"the gate of {agent.id}", "command", "run", ()
+
+
+def _working(pipeline: Pipeline, start: str | None) -> frozenset[str]:
+    """The agents that have stages of their own in some task."""
+    first = start or first_agent(pipeline)
+    if start is None and (pipeline.entry_point == "auto" or first is None):
+        return frozenset(pipeline.ids) - participants_only(pipeline)
+    assert first is not None
+    return reach(pipeline)[first] | {first}
 
 
 def consented(doorway: Doorway, project: Project, pipeline: Pipeline, start: str | None) -> Project:

@@ -53,9 +53,11 @@ def _shape(agent: AnyAgent) -> Shape:
     return "agent" if agent.join is None else "join"
 
 
-def _label(agent: AnyAgent) -> list[str]:
+def _label(pipeline: Pipeline, agent: AnyAgent) -> list[str]:
     """The lines in an agent's shape."""
-    kind = f"session, at most {agent.max_rounds} rounds" if isinstance(agent, Session) else facts_of(agent)[0]
+    kind = facts_of(pipeline, agent)[0]
+    if isinstance(agent, Session):
+        kind = f"session, at most {agent.max_rounds} rounds"
     join = [f"join: opens {join_of(agent)}"] if agent.join is not None else []
     human = asked(agent)
     asks = [f"asks a person ({human.mode})"] if human else []
@@ -82,7 +84,7 @@ def mermaid(pipeline: Pipeline) -> str:
         lines.append('    n0(("task"))')
         lines += [f"    n0 --> {numbers[name]}" for name in _starts(pipeline)]
     for agent in pipeline.agents:
-        text = "<br/>".join(_entities(line) for line in _label(agent))
+        text = "<br/>".join(_entities(line) for line in _label(pipeline, agent))
         before, after = _MERMAID[_shape(agent)]
         lines.append(f'    {numbers[agent.id]}{before}"{text}"{after}')
     for name, session, part in _speakers(pipeline):
@@ -116,7 +118,7 @@ def dot(pipeline: Pipeline) -> str:
         lines.append('  "the start" [label="task", shape=circle];')
         lines += [f'  "the start" -> "{name}";' for name in _starts(pipeline)]
     for agent in pipeline.agents:
-        text = "\\n".join(_quoted(line) for line in _label(agent))
+        text = "\\n".join(_quoted(line) for line in _label(pipeline, agent))
         lines.append(f'  "{agent.id}" [label="{text}"{_DOT[_shape(agent)]}];')
     for name, session, part in _speakers(pipeline):
         label = f', label="{part}"' if part else ""

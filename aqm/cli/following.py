@@ -1,9 +1,9 @@
-"""`logs -f`: a task that another process runs, told from its first stage on, and nothing of it twice."""
+"""A task that another process runs, told from its first stage on or from now on, and nothing of it twice."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from aqm.cli.view import View
@@ -25,6 +25,8 @@ class Following:
 
     view: View
     entries: Callable[[int], Iterable[LogEntry]]  # what the attempts of a stage said
+    past: int = 0  # events up to this one are only told of stages that are still open
+    still_open: Collection[int] = ()
     _told: dict[str, str] = field(default_factory=lambda: defaultdict(str))  # by attempt
     _ended: set[str] = field(default_factory=set)
 
@@ -36,6 +38,9 @@ class Following:
         self.view.on_live(line)
 
     def on_event(self, event: Event) -> None:
+        if event.seq <= self.past and event.stage not in self.still_open:
+            self.view.recall(event)
+            return
         if event.kind in _ENDS and event.stage is not None:
             for entry in self.entries(event.stage):
                 if entry.status is not AttemptStatus.RUNNING and entry.attempt not in self._ended:

@@ -36,14 +36,14 @@ def _entry(pipeline: Pipeline) -> str:
     return first or "the agent that --agent names"
 
 
-def facts_of(agent: AnyAgent) -> list[str]:
+def facts_of(pipeline: Pipeline, agent: AnyAgent) -> list[str]:
     match agent:
         case Session():
             rounds = "round" if agent.max_rounds == 1 else "rounds"
             return [f"session of {', '.join(agent.participants)}", f"at most {agent.max_rounds} {rounds}"]
         case Agent():
             model = f" {cut(agent.model, 60)}" if agent.model else ""
-            return [f"{agent.runtime}{model}", f"permissions {agent.permissions or 'run'}"]
+            return [f"{agent.runtime}{model}", f"permissions {permissions(pipeline, agent)}"]
         case never:
             assert_never(never)
 
@@ -62,6 +62,11 @@ def gate_of(gate: Gate) -> str:
             return f"a command{before}: {cut(run, 60)}"
         case never:
             assert_never(never)
+
+
+def permissions(pipeline: Pipeline, agent: Agent) -> str:
+    """What the agent may do; who only speaks in sessions reads, unless it says more."""
+    return agent.permissions or ("read" if agent.id in participants_only(pipeline) else "run")
 
 
 def asked(agent: AnyAgent) -> HumanInput | None:
@@ -94,7 +99,7 @@ def graph_lines(screen: Screen, pipeline: Pipeline, name: str) -> None:
     collects = {join: each.starts for join, each in collecting(pipeline).items()}
     for agent in pipeline.agents:
         screen.line()
-        screen.line((agent.id, "title"), (f"  {' · '.join(facts_of(agent))}", "dim"))
+        screen.line((agent.id, "title"), (f"  {' · '.join(facts_of(pipeline, agent))}", "dim"))
         for parts in _lines(pipeline, agent, collects):
             screen.line(*parts)
 
@@ -255,7 +260,7 @@ def _agent_json(pipeline: Pipeline, agent: AnyAgent, collects: tuple[str, ...] |
         "type": agent.type,
         "runtime": worker and worker.runtime,
         "model": worker and worker.model,
-        "permissions": worker and (worker.permissions or "run"),
+        "permissions": worker and permissions(pipeline, worker),
         "output": worker and worker.output,
         "human_input": human and human.model_dump(mode="json"),
         "chunks": agent.chunks and agent.chunks.model_dump(mode="json"),

@@ -6,7 +6,8 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -26,6 +27,8 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.caught = False
+        self.refused = False  # a Ctrl-C while somebody was asked: no answer, and nothing is stopped
+        self._asking = False
         self._stop: Callable[[], None] | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -50,7 +53,19 @@ class Interrupts:
         if self.caught:
             stop()
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """While a person is asked something, Ctrl-C only means that there is no answer."""
+        self._asking, self.refused = True, False
+        try:
+            yield
+        finally:
+            self._asking = False
+
     def _handle(self, number: int, _: FrameType | None) -> None:
+        if self._asking and number == signal.SIGINT and not self.refused:
+            self.refused = True
+            return
         if self.caught:
             os._exit(INTERRUPTED)
         self.caught = True

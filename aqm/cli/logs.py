@@ -45,9 +45,11 @@ def logs(doorway: Doorway, id: str, follow: bool, stage: int | None, as_json: bo
 
 
 def _entry_lines(screen: Screen, entry: LogEntry) -> None:
-    facts = [str(entry.stage), entry.agent]
+    session = entry.session
+    facts = [str(entry.stage), session or entry.agent, *([entry.branch] if entry.branch else [])]
     if entry.kind != "work":
-        facts.append(str(entry.kind))
+        facts.append(f"round {entry.round}" if entry.kind == "speak" else str(entry.kind))
+    facts += [entry.agent] if session else []
     if entry.number > 1:
         facts.append(f"attempt {entry.number}")
     screen.line((f"── {' · '.join(facts)} ──", "title"))
@@ -68,10 +70,16 @@ def _followed(doorway: Doorway, project: Project, id: str, stage: int | None) ->
     from aqm.cli.view import View
     from aqm.service.following import follow
     from aqm.service.logs import log_entries
-    from aqm.service.tasks import task_detail
+    from aqm.service.tasks import participants, task_detail
 
     stop = threading.Event()
-    view = View(doorway.out, verbose=doorway.verbose, only=stage, unread=stop.set)
+    view = View(
+        doorway.out,
+        verbose=doorway.verbose,
+        only=stage,
+        members=lambda task, session: participants(project, task, session),
+        unread=stop.set,
+    )
     following = Following(view, lambda number: log_entries(project, id, number))
     with Interrupts() as interrupts:
         interrupts.calls(stop.set)

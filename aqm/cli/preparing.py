@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from aqm.cli.doorway import Doorway
-from aqm.errors import NotFoundError, PipelineError, did_you_mean
+from aqm.errors import NotFoundError, PipelineError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from aqm.errors import Fault
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from aqm.pipeline.spec import Param
     from aqm.service.project import Project
 
-__all__ = ["Wish", "checked", "checked_script"]
+__all__ = ["Wish", "checked", "checked_script", "given_params", "given_text"]
 
 _UNREACHED = "no task that starts at "  # how a warning begins that --agent makes pointless
 
@@ -30,6 +32,27 @@ class Wish:
     agent: str | None = None
     params: Mapping[str, str] | None = None
     script: Path | None = None
+
+
+def given_text(words: Sequence[str], command: str, what: str) -> str:
+    """The text of a command line, which is one word for the shell; `-` reads stdin."""
+    if len(words) > 1:
+        cure = f"Quote it: {command} {quote(' '.join(words))}"
+        raise UsageError(f"{what} must be one word for the shell.", cure=cure)
+    text = words[0]
+    if text == "-":
+        text = sys.stdin.buffer.read().decode("utf-8", "replace").rstrip("\n")
+    return text
+
+
+def given_params(params: Sequence[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for param in params:
+        name, equals, value = param.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"-p {param}: a parameter is given as NAME=VALUE.")
+        given[name.strip()] = value
+    return given
 
 
 def checked(doorway: Doorway, project: Project, wish: Wish) -> tuple[Wish, Loaded]:

@@ -47,6 +47,7 @@ def detail_json(detail: TaskDetail) -> dict[str, Any]:
         "waits_for": detail.waits_for or None,
         "folder": str(detail.folder),
         "stages": [_stage(stage) for stage in detail.stages],
+        "parked": [{"branch": path, "at": join} for path, join in detail.parked],
     }
 
 
@@ -58,6 +59,12 @@ def _stage(stage: StageView) -> dict[str, Any]:
         "status": str(stage.status),
         "gate": stage.gate or None,
         "gate_reason": stage.gate_reason or None,
+        "waits": str(stage.waits) if stage.waits else None,
+        "question": stage.question or None if stage.waits else None,
+        "round": stage.round or None,
+        "consensus": stage.consensus,
+        "joined": list(stage.joined),
+        "cancelled": stage.cancelled,
         "headline": stage.headline,
         "started_at": iso(stage.started_at),
         "finished_at": iso(stage.finished_at),
@@ -72,6 +79,9 @@ def _attempt(attempt: AttemptView) -> dict[str, Any]:
         "number": attempt.number,
         "turn": attempt.turn,
         "kind": str(attempt.kind),
+        "agent": attempt.agent,
+        "round": attempt.round or None,
+        "vote": attempt.vote,
         "runtime": attempt.runtime,
         "status": str(attempt.status),
         "started_at": iso(attempt.started_at),
@@ -92,7 +102,10 @@ def _error(error: TaskError | None) -> dict[str, str] | None:
 def log_json(entry: LogEntry) -> dict[str, Any]:
     return {
         "stage": entry.stage,
+        "branch": entry.branch,
         "agent": entry.agent,
+        "session": entry.session or None,
+        "round": entry.round or None,
         "kind": str(entry.kind),
         "attempt": entry.attempt,
         "number": entry.number,

@@ -27,8 +27,8 @@ def status(doorway: Doorway, id: str | None, as_json: bool) -> None:
 
     ID is a task's id, or a beginning of it that no other has.
     """
+    from aqm.cli.detail import task_lines
     from aqm.cli.printing import detail_json, print_json
-    from aqm.cli.report import task_lines
     from aqm.service.tasks import task_detail
 
     if id is None:
@@ -38,7 +38,7 @@ def status(doorway: Doorway, id: str | None, as_json: bool) -> None:
     if as_json:
         print_json(doorway.out, detail_json(detail))
     else:
-        task_lines(doorway.out, detail, doorway.hint)
+        task_lines(doorway.out, detail, doorway.hint, verbose=doorway.verbose)
 
 
 def _overview(doorway: Doorway, as_json: bool) -> None:

@@ -65,7 +65,7 @@ def give_input(connection: Connection, task: LockedTask, stage: OpenStage, text:
     if stage.output is None:  # it has not worked yet
         whole = blobs.blob(with_answer(value.input, text))
         blobs.put(connection, task.project, [whole], task.at)
-        stages.change(connection, stage.id, input=whole.hash)
+        stages.change(connection, stage.id, input=whole.hash, unanswered=stage.input)
         apply(scene, value, Work())
     else:
         told = note if number and note and note.startswith("[") else None

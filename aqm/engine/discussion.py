@@ -31,9 +31,15 @@ def minutes(
         Message(
             each.round,
             each.agent,
-            pipeline.agent(each.agent).title,
+            _name(pipeline, each.agent),
             texts[each.answer] if each.answer else None,
             each.vote,
         )
         for each in said
     ]
+
+
+def _name(pipeline: Pipeline, agent: str) -> str:
+    """A restart may have given the task a pipeline without this participant."""
+    found = pipeline.find(agent)
+    return found.title if found else agent

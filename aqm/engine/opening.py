@@ -12,7 +12,7 @@ from aqm.flow.event import EventKind
 from aqm.flow.judge import judge
 from aqm.flow.router import router
 from aqm.flow.session import speakers
-from aqm.flow.state import TaskStatus, TurnKind, TurnStatus, Waits
+from aqm.flow.state import TurnKind, TurnStatus, Waits
 from aqm.flow.task import Policy, Stage
 from aqm.pipeline.spec import Agent, Pipeline, Session
 from aqm.storage import blobs, chunks, rounds, stages, turns
@@ -243,8 +243,5 @@ def stall(scene: Scene) -> None:
     if turn.waits is None:
         stages.change(scene.connection, scene.stage_id, waits=Waits.HOST.value)
         task.wait(Waits.HOST)
-    kind, message = failure
-    task.fail(kind, message)
+    task.fail(*failure)
     task.rest()
-    if task.status is TaskStatus.STALLED:
-        task.tell(EventKind.TASK_STALLED, **{"class": kind, "message": message})

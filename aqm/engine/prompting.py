@@ -12,6 +12,7 @@ from aqm.engine.discussion import heard
 from aqm.engine.frozen import pipeline_of, policy_of
 from aqm.engine.past import Place, shown_to
 from aqm.engine.worker import Worker
+from aqm.flow import chunks as chunk_rules
 from aqm.flow.asking import answer_text
 from aqm.flow.chunks import table
 from aqm.flow.gate import VERDICT_SCHEMA, judge_system, judge_text, repair_text
@@ -293,7 +294,11 @@ def _speak(reading: _Reading) -> _Texts:
     parts: dict[str, object] = {"input": claim.input, "round": claim.round}
     rendered = render_prompt(agent, _values(reading, agent, parts))
     told = [rendered.text]
-    if "transcript" not in read_names(agent.system_prompt):
+    names = read_names(agent.system_prompt)
+    if chunk_rules.enabled(session) and "chunks" not in names:
+        listed = table(chunks.listed(reading.connection, claim.task))
+        told += [f"# The chunks\n\n{listed}"] if listed else []
+    if "transcript" not in names:
         messages = heard(reading.connection, reading.pipeline, claim)
         told += [f"# The discussion so far\n\n{transcript(messages)}"] if messages else []
     if claim.kind is TurnKind.SUMMARY:

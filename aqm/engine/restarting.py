@@ -57,17 +57,26 @@ class Plan:
 def plan(connection: Connection, task: str, since: int) -> Plan:
     """What `restart` from stage number `since` on would do; nothing is written."""
     stages = restarts.stage_rows(connection, task)
-    kept = tuple(stage for stage in stages if stage.number < since and not stage.cancelled)
-    numbers = {stage.number for stage in kept}
     rows = tuple(restarts.branch_rows(connection, task))
-    closed = {row.path for row in rows if row.closed_by in numbers}
-    dropped = tuple(
-        stage for stage in stages if stage.number >= since or (stage.cancelled and stage.branch not in closed)
-    )
+    kept = _kept(stages, rows, since)
+    numbers = {stage.number for stage in kept}
     ids = {None, *(stage.id for stage in kept)}
+    dropped = tuple(stage for stage in stages if stage.number not in numbers)
     reopened = tuple(stage for stage in dropped if not stage.joined and stage.opener in ids)
-    parked = tuple(row for row in rows if row.path not in closed and _arrived(row, numbers))
+    parked = tuple(row for row in rows if row.closed_by not in numbers and _arrived(row, numbers))
     return Plan(since, kept, dropped, reopened, parked, rows)
+
+
+def _kept(stages: Sequence[StageRow], rows: Sequence[BranchRow], since: int) -> tuple[StageRow, ...]:
+    """The stages before `since`; of the cancelled ones among them those that a kept stage had cancelled."""
+    kept = tuple(stage for stage in stages if stage.number < since)
+    while True:
+        numbers = {stage.number for stage in kept}
+        closed = {row.path for row in rows if row.closed_by in numbers}
+        left = tuple(stage for stage in kept if not stage.cancelled or stage.branch in closed)
+        if len(left) == len(kept):
+            return kept
+        kept = left
 
 
 def _arrived(row: BranchRow, kept: set[int]) -> bool:

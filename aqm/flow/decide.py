@@ -279,6 +279,9 @@ def _within_limit(
     if not isinstance(decision, HandOff):
         return decision
     opened = [arrival.agent for arrival in decision.arrivals]
+    if len(opened) > policy.fan_out:
+        message = f"{stage.agent} hands over to {len(opened)} at once, and limits.fan_out is {policy.fan_out}"
+        return Fail(Failure(FailureClass.STAGE_LIMIT, message), decision.verdict)
     if stage.branch or len(opened) > 1:  # in a branch a join mostly waits, or has gone on
         opened = [name for name in opened if pipeline.agent(name).join is None]
     if task.stages + len(opened) <= policy.max_stages:

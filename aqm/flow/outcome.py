@@ -68,7 +68,7 @@ _R, _W, _F, _Q = Treatment.RETRY, Treatment.WAIT, Treatment.FAIL, Treatment.REQU
 
 FAILURES: dict[FailureClass, Remedy] = {
     FailureClass.AUTH: Remedy(
-        _F, "operator", "Log the CLI in on this host, or set its API key; then run the task again."
+        _F, "operator", "Log the CLI in on this host, or set its API key; then: aqm restart."
     ),
     FailureClass.RATE_LIMITED: Remedy(_W, "vendor", "It goes on by itself when the vendor's limit resets."),
     FailureClass.OVERLOADED: Remedy(_W, "vendor", "It goes on by itself when the vendor answers again."),
@@ -90,9 +90,7 @@ FAILURES: dict[FailureClass, Remedy] = {
     FailureClass.IDLE: Remedy(
         _R, "author", "It said nothing for too long: raise `idle_timeout`, or see what it waits for."
     ),
-    FailureClass.CRASH: Remedy(
-        _R, "operator", "See what the CLI printed (aqm logs); then run the task again."
-    ),
+    FailureClass.CRASH: Remedy(_R, "operator", "See what the CLI printed (aqm logs); then: aqm restart."),
     FailureClass.REFUSED_TOOL: Remedy(_F, "author", "Give the agent wider `permissions`, or ask less of it."),
     FailureClass.OUTPUT_INVALID: Remedy(
         _F, "author", "The answer does not fit the agent's `output`: loosen it, or say it in the prompt."
@@ -100,8 +98,8 @@ FAILURES: dict[FailureClass, Remedy] = {
     FailureClass.UNROUTED: Remedy(
         _F, "author", "Tell the agent in its prompt to end with a line  HANDOFF: <agent>."
     ),
-    FailureClass.DISK_FULL: Remedy(_F, "operator", "Free some disk space; then run the task again."),
-    FailureClass.CANCELLED: Remedy(_F, "nobody", "Run it again when it is wanted after all."),
+    FailureClass.DISK_FULL: Remedy(_F, "operator", "Free some disk space; then: aqm restart."),
+    FailureClass.CANCELLED: Remedy(_F, "nobody", "aqm restart begins it again, when it is wanted after all."),
     FailureClass.WORKER_LOST: Remedy(_Q, "operator", "Its worker went away; it is tried again elsewhere."),
     FailureClass.POISONED: Remedy(
         _F, "operator", "It took down every worker that ran it: look at the host's memory and logs."

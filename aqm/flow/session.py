@@ -62,6 +62,11 @@ class Nobody:
     """Nobody could speak in the round."""
 
 
+_CHUNKS = (
+    "\n\nThe work is tracked in chunks. Lines that change them:\n\n"
+    "    CHUNK_ADD: <what is to be done>\n    CHUNK_DONE: C-001\n    CHUNK_REMOVE: C-001"
+)
+
 Outcome = NextRound | Over | NoConsensus | Nobody
 
 
@@ -131,11 +136,12 @@ def speaking_note(session: Session, number: int) -> str:
     if rule.method == "moderator_decides":
         who = f"the moderator ({session.summary_agent})"
     chunks = " and all chunks are done" if rule.require_chunks_done else ""
+    note = _CHUNKS if session.chunks is not None and session.chunks.enabled else ""
     return (
         f"This is round {number} of at most {session.max_rounds} of a discussion between "
         f"{', '.join(session.participants)}. It ends when {who} agreed{chunks}. To agree, put this on a line "
         f"of its own:\n\n    {keyword(session)}\n\n"
-        "To take an agreement back:\n\n    VOTE: DISAGREE"
+        f"To take an agreement back:\n\n    VOTE: DISAGREE{note}"
     )
 
 

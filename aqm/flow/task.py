@@ -21,6 +21,7 @@ class Policy:
     alike. Times are in seconds, by runtime."""
 
     max_stages: int = 20
+    fan_out: int = 32
     gate_runtime: str | None = None
     gate_model: str | None = None
     gate_timeout: float = 120.0

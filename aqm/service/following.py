@@ -10,14 +10,14 @@ from pathlib import Path
 from aqm.engine.identity import life
 from aqm.engine.live import tail
 from aqm.errors import ConflictError
-from aqm.flow.state import AttemptStatus
+from aqm.flow.state import AttemptStatus, StageStatus
 from aqm.service.project import Project
 from aqm.service.store import open_store
 from aqm.service.tasks import resolve
 from aqm.service.views import LiveLine, OnEvent, OnLiveLine
 from aqm.storage import events, lists
 
-__all__ = ["follow"]
+__all__ = ["follow", "under_way"]
 
 UNOWNED = 5.0  # seconds
 
@@ -29,12 +29,14 @@ def follow(
     on_live: OnLiveLine,
     stop: threading.Event,
     *,
+    after: int = 0,
     every: float = 0.2,
-) -> None:
-    """Tell a task's events, and the live text of its running turns, until it rests or `stop` is set."""
+) -> int:
+    """Tell a task's events after number `after`, and the live text of its running turns, until it rests or
+    `stop` is set; gives the number of the last event that was told."""
     with open_store(project) as store:
         task = resolve(store, ref)
-        seen, tails, owned = 0, dict[str, _Tail](), time.monotonic()
+        seen, tails, owned = after, dict[str, _Tail](), time.monotonic()
         while True:
             with store.database.reading() as connection:
                 row = lists.task_of(connection, store.project_id, task)
@@ -53,11 +55,23 @@ def follow(
                     tails.pop(attempt.id, None)
             rests = row is None or row.status.ended or row.status.waits
             if (rests and not news) or stop.is_set():
-                return
+                return seen
             owned = owned if row is None or row.owner is None else time.monotonic()
             if row is not None and not news and store.embedded and _abandoned(row.owner, owned):
                 raise ConflictError(f"nobody runs {task} now.", cure=f"Go on with it: aqm resume {task}")
             time.sleep(every)
+
+
+def under_way(project: Project, ref: str) -> tuple[int, frozenset[int]]:
+    """How many events the task has had, and which of its stages are open: what a latecomer need not be told,
+    and what all the same."""
+    with open_store(project) as store:
+        task = resolve(store, ref)
+        with store.database.reading() as connection:
+            row = lists.task_of(connection, store.project_id, task)
+            stages = lists.stages_of(connection, task)
+    assert row is not None
+    return row.events, frozenset(one.number for one in stages if one.status is StageStatus.OPEN)
 
 
 def _abandoned(owner: str | None, owned: float) -> bool:

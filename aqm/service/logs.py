@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aqm.errors import NotFoundError
-from aqm.flow.state import AttemptStatus
+from aqm.flow.state import AttemptStatus, TurnKind
 from aqm.service.project import Project
 from aqm.service.store import open_store
 from aqm.service.tasks import resolve
 from aqm.service.views import LogEntry
 
 __all__ = ["log_entries"]
+
+_SPOKEN = (TurnKind.SPEAK, TurnKind.SUMMARY)
 
 
 def log_entries(project: Project, ref: str, stage: int | None = None) -> Iterator[LogEntry]:
@@ -23,7 +25,8 @@ def log_entries(project: Project, ref: str, stage: int | None = None) -> Iterato
         with store.database.reading() as connection:
             stages = lists.stages_of(connection, task)
             tries = lists.attempts_of(connection, task, stage)
-        if stage is not None and stage not in {one.number for one in stages}:
+        by_number = {one.number: one for one in stages}
+        if stage is not None and stage not in by_number:
             raise NotFoundError(f"{task} has no stage {stage};", cure=f"it has stages 1 to {len(stages)}.")
         for attempt in tries:
             text = ""
@@ -42,6 +45,9 @@ def log_entries(project: Project, ref: str, stage: int | None = None) -> Iterato
                 text=text,
                 failure=attempt.failure,
                 message=attempt.message,
+                branch=by_number[attempt.stage].branch,
+                session=by_number[attempt.stage].agent if attempt.kind in _SPOKEN else "",
+                round=attempt.round,
             )
 
 

@@ -13,7 +13,7 @@ from aqm.storage import bells, lists, owners, stages, tasks
 from aqm.storage.database import Connection, now
 from aqm.storage.tasks import LockedTask
 
-__all__ = ["adopt"]
+__all__ = ["adopt", "holder"]
 
 SILENCE = 3  # leases without a sign after which an owner that cannot be seen from here counts as gone
 
@@ -33,6 +33,20 @@ def adopt(project: Project, ref: str | None) -> tuple[str, ...]:
         with store.database.reading() as connection:
             found = owners.orphans(connection, store.project_id)
         return tuple(task for task, _ in found if _adopt(store, task, refuse=False))
+
+
+def holder(project: Project, ref: str) -> str:
+    """Who runs the task, in words; empty when nobody living does."""
+    with open_store(project) as store:
+        if not store.embedded:
+            return "the team's workers"
+        task = resolve(store, ref)
+        with store.database.reading() as connection:
+            owner = owners.owner_of(connection, task)
+            if _free(store, connection, task, owner):
+                return ""
+    assert owner is not None
+    return f"process {pid_of(owner)}" if life(owner) == "alive" else "another host or container"
 
 
 def _refuse_ended(store: Store, task: str) -> None:
@@ -88,7 +102,7 @@ def _busy(task: str, owner: str) -> ConflictError:
     if life(owner) == "alive":
         return ConflictError(
             f"{task} is being run by process {pid_of(owner)} on this host.",
-            cure=f"Watch it with: aqm logs -f {task}",
+            cure=f"Watch it with: aqm watch {task}",
         )
     return ConflictError(
         f"{task} is being run from another host or container.",

@@ -146,6 +146,8 @@ def restart(
             locked.changes.update(frozen=locked.frozen, policy=locked.policy)
             if sources:
                 locked.changes["sources"] = packed[2].hash
+            if pipeline is not None:
+                locked.changes["pipeline"] = found.name or pipeline
             if own:
                 owners.adopt(connection, task, locked.owner, identity())
             restart(connection, locked, found, rules, what)

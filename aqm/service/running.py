@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -34,6 +34,8 @@ from aqm.storage.database import DatabaseError
 
 __all__ = ["Worker"]
 
+_NOTHING: Mapping[str, int] = {}
+
 GRACE = 8.0  # seconds for CLIs to end: TERM, 5 s, KILL, and the turn's closing
 
 
@@ -47,7 +49,9 @@ class Worker:
         on_event: OnEvent,
         on_live: OnLiveLine,
         host: Host,
+        since: Mapping[str, int] = _NOTHING,
     ) -> None:
+        """`since` are the last events of tasks that were told already; of others, what happens now is."""
         self._project, self._host = project, host
         self._on_event, self._on_live = on_event, on_live
         self._store_door = open_store(project)
@@ -56,6 +60,7 @@ class Worker:
         self._fault: AqmError | None = None
         self._telling = threading.Lock()
         self._told: dict[str, int] = {}
+        self._since = since
         self._running = Running()
 
     def __enter__(self) -> Self:
@@ -104,7 +109,7 @@ class Worker:
         clear_leftovers(self._host)
         with self._store.database.reading() as connection:
             mine = owners.mine(connection, self._name)
-        self._told.update(mine)  # what happened before is not news
+        self._told.update({**mine, **self._since})  # what happened before is not news
         for task in mine:
             end_dead_attempts(self._hands, task)
             self._scribe.note(task)
@@ -145,6 +150,10 @@ class Worker:
         self._catch_up(task)
         if self._fault is not None:
             raise self._fault
+
+    def wake(self) -> None:
+        """Look at once for what other hands have written: an answer, an approval."""
+        self._sweep.wake()
 
     def stop(self) -> None:
         """End this process's CLIs and put their turns back unburnt; nothing new is started."""
@@ -213,6 +222,8 @@ _RESTING = {
     EventKind.TASK_FAILED,
     EventKind.TASK_CANCELLED,
     EventKind.TASK_STALLED,
+    EventKind.GATE_WAITING,
+    EventKind.HUMAN_INPUT_WAITING,
 }
 
 

@@ -143,6 +143,7 @@ def policy_of(project: Project) -> Policy:
     settings = project.settings
     return Policy(
         max_stages=settings.pipeline.max_stages,
+        fan_out=settings.limits.fan_out,
         gate_runtime=settings.gate.runtime,
         gate_model=settings.gate.model,
         gate_timeout=settings.gate.timeout,

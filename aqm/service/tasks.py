@@ -9,15 +9,26 @@ from typing import TYPE_CHECKING, Any
 from aqm.errors import ConflictError, NotFoundError, UsageError, did_you_mean
 from aqm.flow.event import Event, EventKind
 from aqm.flow.outcome import FAILURES, FailureClass, Usage
-from aqm.flow.state import StageStatus, TaskStatus
+from aqm.flow.state import BranchStatus, StageStatus, TaskStatus
 from aqm.service.project import Project
 from aqm.service.store import Store, open_store
 from aqm.service.views import AttemptView, StageView, TaskDetail, TaskError, TaskPage, TaskSummary
 
 if TYPE_CHECKING:
     from aqm.storage.lists import AttemptRow, StageRow, TaskRow
+    from aqm.storage.restarts import BranchRow
 
-__all__ = ["cancel", "events", "open_tasks", "resolve", "summary_of", "task_detail", "task_id", "task_page"]
+__all__ = [
+    "cancel",
+    "events",
+    "open_tasks",
+    "participants",
+    "resolve",
+    "summary_of",
+    "task_detail",
+    "task_id",
+    "task_page",
+]
 
 
 def task_id(project: Project, ref: str) -> str:
@@ -80,7 +91,7 @@ def _cursor(text: str) -> tuple[float, str]:
 
 def task_detail(project: Project, ref: str) -> TaskDetail:
     from aqm.engine.frozen import pipeline_of
-    from aqm.storage import blobs, lists
+    from aqm.storage import blobs, lists, restarts
 
     with open_store(project) as store:
         found = resolve(store, ref)
@@ -91,6 +102,8 @@ def task_detail(project: Project, ref: str) -> TaskDetail:
             tries = lists.attempts_of(connection, found)
             text = blobs.read(connection, store.project_id, row.input)
             pipeline = pipeline_of(connection, store.project_id, row.frozen)
+            paths = restarts.branch_rows(connection, found)
+    joined = _joined(paths)
     by_stage: dict[int, list[AttemptRow]] = defaultdict(list)
     for attempt in tries:
         by_stage[attempt.stage].append(attempt)
@@ -98,10 +111,37 @@ def task_detail(project: Project, ref: str) -> TaskDetail:
         task=_summary(row),
         text=text,
         params=dict(pipeline.params),
-        stages=tuple(_stage(stage, by_stage[stage.number]) for stage in stages),
+        stages=tuple(_stage(stage, by_stage[stage.number], joined.get(stage.number, ())) for stage in stages),
         waits_for=_waits_for(row, embedded=store.embedded),
         folder=project.folder / "tasks" / row.id,
+        parked=tuple(
+            (each.path, each.joins) for each in paths if each.joins and each.status is BranchStatus.PARKED
+        ),
     )
+
+
+def _joined(paths: Sequence[BranchRow]) -> dict[int, list[str]]:
+    """The branches that each join has brought together, by the number of its stage."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for row in paths:
+        if row.status is BranchStatus.MERGED and row.closed_by is not None:
+            found[row.closed_by].append(row.path)
+    return found
+
+
+def participants(project: Project, ref: str, session: str) -> tuple[str, ...]:
+    """Who speaks in a session of the task's pipeline; nobody when there is none of that name."""
+    from aqm.engine.frozen import pipeline_of
+    from aqm.pipeline.spec import Session
+    from aqm.storage import lists
+
+    with open_store(project) as store:
+        task = resolve(store, ref)
+        with store.database.reading() as connection:
+            row = lists.task_of(connection, store.project_id, task)
+            assert row is not None
+            found = pipeline_of(connection, store.project_id, row.frozen).find(session)
+    return found.participants if isinstance(found, Session) else ()
 
 
 def events(project: Project, ref: str, after: int = 0) -> tuple[Event, ...]:
@@ -176,7 +216,7 @@ def _error(kind: str | None, message: str | None) -> TaskError | None:
     return TaskError(kind, message or "", FAILURES[FailureClass(kind)].cure)
 
 
-def _stage(row: StageRow, tries: Sequence[AttemptRow]) -> StageView:
+def _stage(row: StageRow, tries: Sequence[AttemptRow], joined: Sequence[str]) -> StageView:
     return StageView(
         number=row.number,
         agent=row.agent,
@@ -194,6 +234,8 @@ def _stage(row: StageRow, tries: Sequence[AttemptRow]) -> StageView:
         question=row.question,
         round=row.round,
         consensus=row.consensus,
+        joined=tuple(joined),
+        cancelled=row.status is StageStatus.DROPPED and row.error_class == FailureClass.CANCELLED,
     )
 
 
@@ -210,6 +252,9 @@ def _attempt(row: AttemptRow) -> AttemptView:
         message=row.message,
         usage=row.usage,
         denied=row.denied,
+        agent=row.agent,
+        round=row.round,
+        vote=row.vote,
     )
 
 

@@ -77,6 +77,9 @@ class AttemptView:
     message: str
     usage: Usage
     denied: tuple[str, ...] = ()
+    agent: str = ""  # in a session the one who speaks
+    round: int = 0
+    vote: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ class StageView:
     question: str = ""
     round: int = 0  # a session's
     consensus: bool | None = None  # a session's end
+    joined: tuple[str, ...] = ()  # the branches that a join has brought together
+    cancelled: bool = False  # it was open when the task or its branch was cancelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,7 @@ class TaskDetail:
     stages: tuple[StageView, ...]
     waits_for: str  # why it rests, in a sentence, or ""
     folder: Path
+    parked: tuple[tuple[str, str], ...] = ()  # branches that wait at a join: path and join
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +163,9 @@ class LogEntry:
     text: str
     failure: str = ""
     message: str = ""
+    branch: str = ""
+    session: str = ""  # the session that the agent speaks in
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, select
 
 from aqm.flow.outcome import Usage
 from aqm.flow.state import AttemptStatus, Priority, StageStatus, TaskStatus, TurnKind, Waits
-from aqm.storage.tables import attempts, stages, tasks, turns
+from aqm.storage.tables import attempts, branches, stages, tasks, turns
 
 __all__ = [
     "AttemptRow",
@@ -173,13 +173,17 @@ def results_of(connection: Connection, task: str) -> list[tuple[str, str]]:
     """What the task's branches ended with, in the order of their stages: agent and blob. A stage that handed
     on is no result; where none ended well, the last output is."""
     query = (
-        select(stages.c.id, stages.c.opener, stages.c.agent, stages.c.output, stages.c.status)
+        select(
+            stages.c.number, stages.c.id, stages.c.opener, stages.c.agent, stages.c.output, stages.c.status
+        )
         .where(stages.c.task_id == task, stages.c.status != StageStatus.DROPPED.value)
         .order_by(stages.c.number)
     )
     rows = list(connection.execute(query))
     openers = {row.opener for row in rows}
-    ends = [row for row in rows if row.output and row.id not in openers and row.status == StageStatus.DONE]
+    sent = set(connection.execute(select(branches.c.sent).where(branches.c.task_id == task)).scalars())
+    done = [row for row in rows if row.output and row.status == StageStatus.DONE]
+    ends = [row for row in done if row.id not in openers and row.number not in sent]
     ends = ends or [row for row in rows if row.output][-1:]
     return [(row.agent, row.output) for row in ends]
 

@@ -69,7 +69,7 @@ def stage_rows(connection: Connection, task: str) -> list[StageRow]:
             row.status == StageStatus.DROPPED,
             row.inputs is not None,
             row.waits,
-            row.input,
+            row.unanswered or row.input,
             None if row.approved is None else bool(row.approved),
             row.error_class if row.status == StageStatus.FAILED else None,
             row.error_message,

@@ -50,8 +50,8 @@ HASH = String(64)
 TASK_ID = String(16).with_variant(String(16, collation="C"), "postgresql")  # prefixes are ranges of bytes
 
 
-# SQLite cannot add a key of two columns to a table that exists: tasks.sources, stages.fields and .inputs and
-# branches.payload name blobs without one.
+# SQLite cannot add a key of two columns to a table that exists: tasks.sources, stages.fields,
+# .inputs and .unanswered and branches.payload name blobs without one.
 def _blob(column: str) -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["project_id", column], ["blobs.project_id", "blobs.hash"])
 
@@ -138,6 +138,7 @@ stages = Table(
     Column("output", HASH),
     Column("fields", HASH),  # the declared output, checked, as JSON
     Column("inputs", Text),  # what a join collected, as JSON: [agent, hash] each
+    Column("unanswered", HASH),  # the input before a person's answer was put to it
     Column("waits", String(8)),  # what it waits for: gate, input or host
     Column("question", Text),  # what the person is asked
     Column("round", Integer, nullable=False, server_default="0"),  # a session's, from 1

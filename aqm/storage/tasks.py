@@ -48,6 +48,7 @@ _COLUMNS = (
     tasks.c.branches,
     tasks.c.events,
     tasks.c.error_class,
+    tasks.c.error_message,
     tasks.c.input,
     tasks.c.parent,
 )
@@ -103,6 +104,7 @@ class LockedTask:
     branches: int = 0
     parent: str | None = None
     error_class: str | None = None
+    error_message: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)  # what is added to the sums
     news: list[Event] = field(default_factory=list)
@@ -132,8 +134,12 @@ class LockedTask:
         """Take the status that the open stages make; a task that nobody has begun stays pending."""
         waiting = [self.waiting.get(waits, 0) for waits in Waits]
         status = resting(self.live_branches, *waiting)
+        stalls = status is TaskStatus.STALLED and self.status is not status
         if self.status is not TaskStatus.PENDING or status is not TaskStatus.IN_PROGRESS:
             self.move(status)
+        if stalls:
+            told = {"class": self.error_class, "message": self.error_message}
+            self.tell(EventKind.TASK_STALLED, **told)
 
     def ended(self) -> None:
         """Nothing of it is open any more."""
@@ -144,13 +150,15 @@ class LockedTask:
     def fail(self, error_class: str, message: str) -> None:
         """What the task will show as its error; the first one stays, but for that of a stall."""
         if self.error_class is None or self.error_class in _PASSING:
-            self.error_class = error_class
+            self.error_class, self.error_message = error_class, message
             self.changes.update(error_class=error_class, error_message=message)
 
     def recover(self, *, always: bool = False) -> None:
-        """The stall is over, or, after a restart, whatever the error was."""
-        if self.error_class is not None and (always or self.error_class in _PASSING):
-            self.error_class = None
+        """The stall is over, unless something else waits for a host; or, after a restart, whatever the error
+        was."""
+        passed = self.error_class in _PASSING and not self.waiting.get(Waits.HOST)
+        if self.error_class is not None and (always or passed):
+            self.error_class = self.error_message = None
             self.changes.update(error_class=None, error_message=None)
 
     def tell(self, kind: EventKind, stage: int | None = None, agent: str = "", /, **data: object) -> None:
@@ -245,6 +253,7 @@ def _hold(connection: Connection, query: Statement, values: dict[str, Any]) -> I
         branches=row.branches,
         parent=row.parent,
         error_class=row.error_class,
+        error_message=row.error_message,
     )
     yield task
     task.save(connection)

@@ -44,6 +44,7 @@ def upgrade() -> None:
     for column in (
         sa.Column("fields", sa.String(length=64)),
         sa.Column("inputs", sa.Text()),
+        sa.Column("unanswered", sa.String(length=64)),
         sa.Column("waits", sa.String(length=8)),
         sa.Column("question", sa.Text()),
         _count("round"),
@@ -77,7 +78,7 @@ def downgrade() -> None:
         op.drop_column("turns", name)
     for name in ("consensus", "votes", "round_parent", "round_rung_at", "round_due", "round"):
         op.drop_column("stages", name)
-    for name in ("question", "waits", "inputs", "fields"):
+    for name in ("question", "waits", "unanswered", "inputs", "fields"):
         op.drop_column("stages", name)
     for name in ("sources", "branches", "waiting_hosts", "waiting_inputs", "waiting_gates"):
         op.drop_column("tasks", name)

@@ -113,13 +113,23 @@ class Terminal:
         self.said = ""
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def until(self, words: str) -> str:
-        """What was said, up to and with `words`."""
+    def until(self, words: str, times: int = 1) -> str:
+        """What was said, up to and with `words`, so many times."""
         deadline = time.monotonic() + 20
-        while words not in self.said:
+        while self.said.count(words) < times:
             assert time.monotonic() < deadline, self.said
-            assert self._read() or words in self.said, self.said
+            assert self._read() or self.said.count(words) >= times, self.said
         return self.said
+
+    def press(self, keys: bytes) -> None:
+        os.write(self.master, keys)
+
+    def interrupt(self) -> None:
+        """Ctrl-C: the terminal is not the process's controlling one, so it passes no signal on."""
+        self.process.send_signal(signal.SIGINT)
+
+    def hang_up(self) -> None:
+        self.process.send_signal(signal.SIGHUP)
 
     def answer(self, words: str) -> None:
         os.write(self.master, f"{words}\n".encode())

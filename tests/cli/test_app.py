@@ -220,7 +220,7 @@ def test_an_error_of_the_system_that_is_not_stdout_s_stays_a_bug(capsys: pytest.
     Path(said.split()[-1]).unlink()
 
 
-@pytest.mark.parametrize("name", ["restart", "serve", "workers", "attach"])
+@pytest.mark.parametrize("name", ["cost", "serve", "workers", "pipeline"])
 def test_a_command_that_comes_later_is_not_taken_for_a_slip(name: str) -> None:
     shown = call(name, "x", "--with", "options")
     assert (shown.exit_code, shown.stdout) == (2, "")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aqm.cli.report import task_lines
+from aqm.cli.detail import task_lines
 from aqm.cli.terminal import Screen
 from aqm.flow.outcome import Usage
 from aqm.flow.state import AttemptStatus, Priority, StageStatus, TaskStatus, TurnKind

@@ -177,7 +177,7 @@ def test_a_detached_run_prints_the_id_and_goes_on_when_its_terminal_is_closed(
         os.killpg(begun.pid, signal.SIGKILL)
     task = id_in(out.decode())
     assert (begun.returncode, out.decode()) == (0, f"{task}\n")
-    assert f"aqm logs -f {task}" in err.decode()
+    assert f"aqm watch {task}" in err.decode()
     wait_for(call, task, "completed")
 
 

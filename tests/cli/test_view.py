@@ -27,9 +27,17 @@ class Show:
     def __init__(self, terminal: bool = False, **options: Any) -> None:
         self.stream = Terminal() if terminal else io.StringIO()
         self.view = View(Screen(self.stream, decorated=terminal), **options)
+        self.seq = 0
+        self.at = 0.0
 
     def event(self, what: EventKind, stage: int | None = 1, agent: str = "dev", /, **data: Any) -> None:
-        self.view.on_event(Event(1, 0.0, what, "T-1", stage, agent, data))
+        self.at += 1
+        self.also(what, stage, agent, **data)
+
+    def also(self, what: EventKind, stage: int | None = 1, agent: str = "dev", /, **data: Any) -> None:
+        """At the same moment as the event before."""
+        self.seq += 1
+        self.view.on_event(Event(self.seq, self.at, what, "T-1", stage, agent, data))
 
     def live(self, live: Live, stage: int = 1, agent: str = "dev", kind: TurnKind = TurnKind.WORK) -> None:
         self.view.on_live(LiveLine("T-1", stage, agent, kind, f"{stage}-{kind}", live))
@@ -199,7 +207,7 @@ def test_what_a_judge_says_is_shown_only_when_asked_for() -> None:
             {"class": "rate_limited", "message": "enough", "delay": 90.0},
             "  … tries again in 1 min 30 s",
         ),
-        (EventKind.HANDOFF, {"to": ["a", "b"], "condition": "always"}, "  → a, b"),
+        (EventKind.HANDOFF, {"to": ["a", "b"], "condition": "always"}, "  → a, b (2 branches)"),
         (EventKind.HANDOFF, {"to": "a", "condition": "on_reject"}, "  → a (on_reject)"),
         (EventKind.TURN_COMPLETE, {"denied": ["Bash", "Write"]}, "  ! tools refused: Bash, Write"),
         (EventKind.TURN_START, {"kind": "gate", "runtime": "gemini"}, "  · gemini judges the work"),
@@ -209,6 +217,7 @@ def test_the_words_of_events(kind: EventKind, data: dict[str, Any], line: str) -
     show = Show()
     show.start()
     show.event(kind, **data)
+    show.view.finish()
     assert show.lines[-1] == line
 
 
@@ -303,6 +312,7 @@ def test_with_several_tasks_every_line_has_its_task_and_the_agent_that_is_done_i
     show.live(Text("Hello\n"))
     show.event(EventKind.STAGE_COMPLETE, seconds=1.0)
     show.event(EventKind.HANDOFF, to="qa")
+    show.view.finish()
     assert show.lines == [
         "T-1 │   · goes on",
         "── T-1 · 1 · dev (claude) ──",

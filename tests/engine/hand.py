@@ -41,11 +41,12 @@ class Hand:
         """Run the next turn of each of these agents, one after the other."""
         for agent in agents:
             self.play.due(self.worker, at=0)
-            turn = self._turn_of(agent)
+            turn = self.turn_of(agent)
             self.play.rung[:] = [bell for bell in self.play.rung if getattr(bell, "turn", None) != turn]
             run_turn(self.worker, turn, "message")
 
-    def _turn_of(self, agent: str) -> int:
+    def turn_of(self, agent: str) -> int:
+        """The agent's next turn, by its id."""
         query = (
             select(tables.turns.c.id)
             .join(tables.stages, tables.stages.c.id == tables.turns.c.stage_id)
@@ -107,7 +108,8 @@ class Hand:
     def shown(self, number: int) -> str:
         """What stage `number` sees of the past: all of it, in full."""
         row = next(row for row in self.rows(tables.stages) if row.number == number)
-        place = Place(row.project_id, self.play.task, row.branch, number, row.visit)
+        parent = self.play.detail().task.parent
+        place = Place(row.project_id, self.play.task, row.branch, number, row.visit, parent=parent)
         reader = Agent(id=row.agent, runtime="claude", context_window=0)
         with self.store.database.reading() as connection:
             return shown_to(connection, place, reader, "shared")[0]

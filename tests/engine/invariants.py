@@ -67,10 +67,8 @@ def check_running(rows: Rows) -> None:
     live = {row.path for row in rows.branches if row.status == "live"}
     assert live == {stage.branch for stage in rows.open if stage.branch}
     _check_joins(rows)
-    least = Counter((stage.branch, stage.agent) for stage in rows.counted)
-    most = Counter((stage.branch, stage.agent) for stage in rows.stages if _visited(stage))
-    visits = Counter({(row.branch, row.agent): row.visits for row in rows.counters})
-    assert least <= visits <= most
+    visits = Counter((stage.branch, stage.agent) for stage in rows.stages if _visited(stage))
+    assert visits == {(row.branch, row.agent): row.visits for row in rows.counters if row.visits}
 
 
 def _visited(stage: Any) -> bool:
@@ -81,8 +79,7 @@ def _visited(stage: Any) -> bool:
 def _check_joins(rows: Rows) -> None:
     """Every join opened at most once for each fan-out, and went on where its branches say."""
     opened: dict[tuple[str, int], set[int]] = {}
-    stages = {stage.number: stage for stage in rows.counted if stage.inputs is not None}
-    stages |= {stage.number: stage for stage in rows.stages if stage.inputs is not None and _visited(stage)}
+    stages = {each.number: each for each in rows.stages if each.inputs is not None and _visited(each)}
     for row in rows.standing:
         if row.status == "merged":
             opened.setdefault((row.joins, row.collects), set()).add(row.closed_by)

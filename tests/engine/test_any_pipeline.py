@@ -22,7 +22,7 @@ from tests.engine.play import APPROVED, REJECTED, Stage, play_in
 MOST = 30  # stages
 CONDITIONS = ("always", "go == x", "go != x", "on_pass", "stage.visits < 3", "default")
 QUICK = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -135,3 +135,35 @@ def test_any_task_that_has_ended_can_be_restarted_from_any_stage(house: House, m
         restart(house.play.project, house.play.task, from_stage=number, own=True)
         house.end(chance)
         house.checked(check_ended, most=MOST)
+
+
+def calm(made: tuple[list[dict[str, Any]], dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Joins of all, no gates, and nobody fails."""
+    agents, says = made
+    for agent in agents:
+        agent.pop("gate", None)
+        agent["join"] = agent["join"] and "all"
+        agent["handoffs"] = [rule for rule in agent["handoffs"] if rule.get("condition") != "on_reject"]
+        says[agent["id"]] = {
+            "work": [reply for reply in replies(says, agent) if reply != FAILS] or {"say": "x"}
+        }
+    return agents, says
+
+
+def replies(says: dict[str, Any], agent: dict[str, Any]) -> list[Any]:
+    found = says[agent["id"]]["work"]
+    return found if isinstance(found, list) else [found]
+
+
+@QUICK
+@given(pipelines().map(calm), st.integers(0, 2**32))
+def test_where_joins_wait_for_all_the_order_of_bells_decides_nothing(house: House, made: Any, seed: int):
+    seen = []
+    for chance in (random.Random(seed), random.Random(seed + 1)):
+        house.begin(*made)
+        rows = house.end(chance)
+        note(repr(rows))
+        assume(rows.task.error_class != "stage_limit")
+        seen.append((rows.task.status, sorted(stage.agent for stage in rows.stages)))
+    assert seen[0] == seen[1]
+    assert seen[0][0] == "completed"

@@ -13,6 +13,7 @@ from aqm.flow.asking import USER_INPUT
 from aqm.flow.event import EventKind
 from aqm.flow.state import StageStatus, TaskStatus, TurnKind
 from aqm.service.answering import answer, approve, reject, waiting
+from aqm.service.reworking import restart
 from aqm.service.tasks import cancel
 from tests.engine.conftest import SetStage
 from tests.engine.play import Stage, agent, said, walked
@@ -33,6 +34,17 @@ def test_a_person_is_asked_before_the_agent_runs_and_the_answer_is_in_its_input(
     assert answer(play.project, play.task, "blue").status is TaskStatus.IN_PROGRESS
     assert walked(play.go_on()) == ["dev", "ship"]
     assert play.prompts("dev") == [f"paint it\n\n{USER_INPUT}\nblue"]
+
+
+def test_a_restart_asks_again_and_forgets_the_old_answer(stage: SetStage):
+    play = stage([agent("dev", human_input="before")], {"dev": said("done")})
+    play.play("paint it")
+    answer(play.project, play.task, "blue")
+    play.go_on()
+    restart(play.project, play.task, own="AQM_DATABASE_URL" not in play.environ)
+    answer(play.project, play.task, "red")
+    play.go_on()
+    assert play.prompts("dev")[-1] == f"paint it\n\n{USER_INPUT}\nred"
 
 
 def test_questions_of_an_agent_go_back_to_it_with_all_that_was_said_so_far(stage: SetStage):

@@ -316,6 +316,31 @@ def test_what_a_kept_failure_cancelled_stays_so(stage: SetStage):
         assert hand.status is TaskStatus.FAILED
 
 
+def test_a_join_that_a_kept_failure_cancelled_stays_so_with_what_it_had_collected(stage: SetStage):
+    """What it had collected was parked again, and the join opened."""
+    agents = [
+        agent("top", **fan("mid", "other")),
+        agent("mid", on_branch_failure="cancel", **fan("x", "y", "z")),
+        agent("x", "j"),
+        agent("y", "j"),
+        agent("z", "j"),
+        agent("j", join=2),
+        agent("other", "more"),
+        agent("more"),
+    ]
+    with playing(stage(agents, {"z": {"fail": "crash"}})) as hand:
+        hand.step("top", "mid", "x", "y", "z", "other")
+        last, (name, _) = list(hand.places().items())[-1]
+        assert name == "more"
+        hand.step("more")
+        before = hand.branches()
+        again(hand, last)
+        hand.rest()
+        assert hand.branches() == before
+        assert hand.walked() == ["top", "mid", "other", "x", "y", "z", "more"]
+        assert hand.status is TaskStatus.FAILED
+
+
 def test_a_join_that_opened_before_a_branch_failed_may_not_open_again(stage: SetStage):
     """The failure is kept, so nothing is left to do: the task, which had been cancelled, fails at once."""
     agents = [
@@ -503,13 +528,15 @@ def test_a_named_pipeline_is_taken_as_its_file_is_now(stage: SetStage):
     play = stage(greeting("old"), {})
     with playing(play) as hand:
         hand.rest()
-        change(play, greeting("new"))
+        change(play, greeting("edited"))
         again(hand)
         hand.rest()
         assert hand.input(4) == "old"
-        again(hand, pipeline="default")
+        (play.project.pipelines / "other.yaml").write_text(json.dumps({"agents": greeting("new")}))
+        again(hand, pipeline="other")
         hand.rest()
         assert hand.input(6) == "new"
+        assert hand.play.detail().task.pipeline == "other"
         again(hand)
         hand.rest()
         assert hand.input(8) == "new"

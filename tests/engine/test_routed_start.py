@@ -56,6 +56,13 @@ def test_the_chosen_agent_is_visited_for_the_first_time_and_gets_the_task(stage:
     assert play.prompts("qa") == ["You test. test it 1"]
 
 
+def test_the_agent_that_was_not_chosen_was_not_visited(stage: SetStage):
+    agents = [agent("dev", system_prompt="{{ input }} {{ stage.visits }}"), agent("qa", "dev")]
+    play = stage(agents, routes(said("qa")), top=TOP)
+    assert walked(play.play()) == ["qa", "dev"]
+    assert play.prompts("dev")[0].endswith(" 1")
+
+
 @pytest.mark.parametrize(
     ("reply", "why"),
     [

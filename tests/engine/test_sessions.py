@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+from sqlalchemy import select
 
 from aqm.errors import ConflictError
 from aqm.flow.event import EventKind
-from aqm.flow.state import AttemptStatus, StageStatus, TaskStatus, TurnKind
+from aqm.flow.state import AttemptStatus, TaskStatus, TurnKind
 from aqm.service.answering import approve, reject
 from aqm.service.store import open_store
-from aqm.service.tasks import cancel
+from aqm.storage import tables
 from tests.engine.conftest import SetStage
-from tests.engine.play import APPROVED, REJECTED, Stage, agent, said, session, walked
-
-AGREE, TALK = said("Yes.", "VOTE: AGREE"), said("Not yet.")
-TRIO = ("ann", "ben", "cid")
-ROUTES = [{"to": "next", "condition": "on_approve"}, {"to": "other", "condition": "on_reject"}]
-
-
-def meeting(*, prompt: str = "", **keys: Any) -> list[dict[str, Any]]:
-    keys = {"handoffs": [{"to": "next"}], **keys}
-    speakers = [agent(name, system_prompt=prompt, **keys.pop(name, {})) for name in TRIO]
-    return [session("meet", *TRIO, **keys), *speakers, agent("next"), agent("other")]
-
-
-def speak(**says: Any) -> dict[str, Any]:
-    return {name: {"speak": replies} for name, replies in says.items()}
-
-
-def spoken(play: Stage) -> list[tuple[int, str]]:
-    """Who spoke, by round, in order."""
-    return [(event.data["round"], event.agent) for event in play.happened(EventKind.SPOKE)]
-
-
-def heard(play: Stage, agent: str, round: int) -> str:
-    """What the speaker was given in that round."""
-    (text,) = [told.text for told in play.told if (told.agent, told.round) == (agent, round)]
-    return text
-
+from tests.engine.meeting import AGREE, ROUTES, TALK, TRIO, heard, meeting, speak, spoken
+from tests.engine.play import APPROVED, REJECTED, said, walked
 
 # Order, and what each is shown -----------------------------------------------------------------------
 
@@ -276,90 +250,6 @@ def test_who_spoke_last_is_asked_who_comes_next(stage: SetStage):
     assert "ben's word" in play.prompts("ben", TurnKind.REPAIR)[0]
 
 
-# Failures ----------------------------------------------------------------------------------------
-
-
-def test_a_speaker_that_fails_after_its_retries_is_absent_for_the_round(stage: SetStage):
-    says = speak(ann=AGREE, ben=[[{"fail": "crash"}], AGREE], cid=AGREE)
-    play = stage(meeting(ben={"retry": {"max_retries": 1, "backoff": 60}}), says)
-    detail = play.play()
-    (absent,) = play.happened(EventKind.ABSENT)
-    assert (absent.agent, absent.data["round"], absent.data["class"]) == ("ben", 1, "crash")
-    assert spoken(play) == [(1, "ann"), (1, "cid"), (2, "ann"), (2, "ben"), (2, "cid")]
-    assert (detail.stages[0].round, detail.stages[0].consensus) == (2, True)
-    assert "### Ben (ben)\n\n(absent)" in heard(play, "ann", 2)
-
-
-def test_a_speaker_that_is_limited_or_recovers_keeps_its_place(stage: SetStage):
-    says = speak(ann=AGREE, ben=[[{"fail": "rate_limited"}, {"fail": "crash"}, AGREE]], cid=AGREE)
-    play = stage(meeting(ben={"retry": {"max_retries": 1}}), says)
-    play.play()
-    assert spoken(play) == [(1, "ann"), (1, "ben"), (1, "cid")]
-    assert play.happened(EventKind.ABSENT) == []
-
-
-@pytest.mark.parametrize("order", ["round_robin", "parallel"])
-def test_a_round_in_which_nobody_could_speak_fails_the_task(stage: SetStage, order: str):
-    gone = {"fail": {"kind": "auth", "message": "log in"}}
-    play = stage(meeting(turn_order=order), speak(ann=[TALK, gone], ben=[TALK, gone], cid=[TALK, gone]))
-    detail = play.play()
-    assert detail.task.status is TaskStatus.FAILED
-    assert detail.task.error
-    assert detail.task.error.kind == "auth"
-    assert "nobody could speak in round 2" in detail.task.error.message
-    assert "log in" in detail.task.error.message
-
-
-def test_one_parallel_speaker_without_its_cli_stalls_the_task_when_the_others_have_spoken(stage: SetStage):
-    says = speak(ann=AGREE, ben=[[{"fail": "cli_missing"}, AGREE]], cid=AGREE)
-    play = stage(meeting(turn_order="parallel"), says)
-    play.begin()
-    with open_store(play.project) as store:
-        worker = play.worker(store)
-        play.due(worker)
-        ann, ben, cid = play.rung
-        play.rung.clear()
-        play.hear(worker, ben)
-        assert play.detail().task.status is TaskStatus.IN_PROGRESS
-        play.hear(worker, ann)
-        assert play.detail().task.status is TaskStatus.IN_PROGRESS
-        play.hear(worker, cid)
-        assert play.detail().task.status is TaskStatus.STALLED
-        assert play.detail().stages[0].waits == "host"
-        play.due(worker, at=0)
-        play.run(worker)
-    detail = play.detail()
-    assert detail.task.status is TaskStatus.COMPLETED
-    assert detail.task.error is None
-    assert spoken(play) == [(1, "ann"), (1, "cid"), (1, "ben")]
-
-
-def test_a_speaker_in_order_without_its_cli_stalls_the_task(stage: SetStage):
-    play = stage(meeting(), speak(ann=AGREE, ben=[[{"fail": "cli_missing"}, AGREE]], cid=AGREE))
-    play.begin()
-    detail = play.go_on(ahead=False)
-    assert detail.task.status is TaskStatus.STALLED
-    assert detail.task.error
-    assert detail.task.error.kind == "cli_missing"
-
-
-def test_a_cancel_in_mid_round_ends_every_speaker(stage: SetStage):
-    play = stage(meeting(), speak(ann=AGREE, ben=AGREE, cid=AGREE))
-    play.begin()
-    with open_store(play.project) as store:
-        worker = play.worker(store)
-        play.due(worker)
-        play.hear(worker, play.rung.pop(0))
-        cancel(play.project, play.task)
-        while play.rung:
-            play.hear(worker, play.rung.pop(0))
-        play.run(worker)
-    detail = play.detail()
-    assert detail.task.status is TaskStatus.CANCELLED
-    assert detail.stages[0].status is StageStatus.DROPPED
-    assert spoken(play) == [(1, "ann")]
-
-
 # Limits ------------------------------------------------------------------------------------------
 
 
@@ -404,3 +294,13 @@ def test_a_session_that_is_visited_again_begins_anew(stage: SetStage):
     again = [told.text for told in play.told if told.agent == "ann"][1]
     assert again.startswith("cid\nVOTE: AGREE")
     assert "discussion so far" not in again
+
+
+def test_what_each_was_given_can_be_proved_by_its_attempt(stage: SetStage):
+    says = {**speak(ann=AGREE, ben=AGREE, cid=AGREE), "meet": {"gate": APPROVED}}
+    play = stage(meeting(gate={}, summary_agent="ann", turn_order="parallel"), says)
+    play.play()
+    with open_store(play.project) as store, store.database.reading() as connection:
+        proofs = list(connection.execute(select(tables.attempts.c.prompt_hash)).scalars())
+    assert sorted(proofs) == sorted(told.sha for told in play.told)
+    assert len(proofs) == 6

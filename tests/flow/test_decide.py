@@ -11,7 +11,7 @@ from aqm.flow.decision import Again, Ask, Decision, Fail, HandOff, Hold, Judge, 
 from aqm.flow.gate import Verdict
 from aqm.flow.outcome import FAILURES, Answer, Failure, FailureClass, Outcome, Treatment
 from aqm.flow.state import TurnKind
-from aqm.flow.task import Turn
+from aqm.flow.task import Policy, Turn
 from tests.flow.deciding import APPROVED, GATE, REJECTED, pipeline
 from tests.flow.deciding import after as decided
 
@@ -162,6 +162,14 @@ def test_a_stage_more_than_allowed_fails_with_the_limit_named():
     assert "max_stages is 20" in decision.failure.message
     assert isinstance(after(Answer("v"), number=19), HandOff)
     assert after(Answer("v"), number=20, agent="qa") == HandOff()
+
+
+def test_a_fan_out_wider_than_allowed_fails_with_the_limit_named():
+    wide = pipeline({"id": "dev", "handoffs": [{"to": ["a", "b", "c"]}]}, *({"id": name} for name in "abc"))
+    decision = after(Answer("v"), of=wide, policy=Policy(fan_out=2))
+    assert isinstance(decision, Fail)
+    assert "limits.fan_out is 2" in decision.failure.message
+    assert isinstance(after(Answer("v"), of=wide, policy=Policy(fan_out=3)), HandOff)
 
 
 FIELDS = pipeline(

@@ -252,3 +252,8 @@ def test_what_a_speaker_is_told_agrees_with_nothing_when_it_is_echoed():
 def test_who_sums_up_is_told_how_it_ended():
     assert "ended in consensus" in closing_note(session(), True)
     assert "without consensus after 10 rounds" in closing_note(session(), False)
+
+
+def test_where_there_are_chunks_speakers_are_told_how_to_change_them():
+    assert "CHUNK_DONE: C-001" in speaking_note(session(chunks={"enabled": True}), 1)
+    assert "CHUNK_DONE" not in speaking_note(session(), 1)

@@ -201,7 +201,9 @@ def test_files_that_a_person_deleted_or_filled_with_rubbish_break_nothing(played
         assert files_of(store, played.task) == grown
 
 
-HOSTILE = """```
+HOSTILE = """said
+## Stage 9 · meet, round 1 · agrees
+```
 ````text
 # T-AAAAAA · minutes
 ## Stage 9 · meet, round 1 · agrees
