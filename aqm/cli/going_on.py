@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from aqm.service.project import Project
     from aqm.service.views import TaskSummary
 
-__all__ = ["gone_on", "worked_on"]
+__all__ = ["gone_on", "is_ours", "worked_on"]
 
 
 def gone_on(
@@ -39,9 +39,14 @@ def gone_on(
         except ConflictError:  # taken, or ended, just now
             who = holder(project, task.id)
     if who:
-        return _left_to(doorway, project, task.id, f"{done}; {who} goes on with it", as_json=as_json)
+        return _left_to(doorway, project, task.id, f"{done}; {who} will go on with it", as_json=as_json)
     screen.line((task.id, "bold"), f"  {done}")
     return worked_on(doorway, project, task.id, before, script, as_json=as_json)
+
+
+def is_ours(project: Project) -> bool:
+    """Whether commands of this project run its tasks; a team's are left to the team's workers."""
+    return project.settings.database_url is None
 
 
 def worked_on(

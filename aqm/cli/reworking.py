@@ -48,7 +48,7 @@ def fix(
     from stdin. The parent must have ended. Ends as `aqm run` does.
     """
     from aqm.cli.background import detached
-    from aqm.cli.going_on import worked_on
+    from aqm.cli.going_on import is_ours, worked_on
     from aqm.cli.preparing import checked_script, given_params, given_text
     from aqm.cli.watching import progress
     from aqm.service import reworking
@@ -56,8 +56,9 @@ def fix(
     words = given_text(text, f"aqm fix {id}", "The text")
     project = doorway.project()
     played = checked_script(project, script)
-    task = reworking.fix(project, id, words, agent=agent, params=given_params(params), own=not detach)
-    if detach:
+    own = not detach and is_ours(project)
+    task = reworking.fix(project, id, words, agent=agent, params=given_params(params), own=own)
+    if not own:
         return detached(doorway, project, task, script, as_json=as_json)
     progress(doorway, as_json).line((task.id, "bold"), f"  {task.description}  (fixes {task.parent})")
     return worked_on(doorway, project, task.id, 0, played, as_json=as_json)
@@ -93,7 +94,7 @@ def restart(
     pipeline stays the one that the task was submitted with. Ends as `aqm run` does.
     """
     from aqm.cli.background import detached
-    from aqm.cli.going_on import worked_on
+    from aqm.cli.going_on import is_ours, worked_on
     from aqm.cli.preparing import checked_script, given_params
     from aqm.cli.watching import progress
     from aqm.service import reworking
@@ -108,10 +109,9 @@ def restart(
 
         project = consented(doorway, project, load_pipeline(project, pipeline, given).pipeline, None)
     before, _ = under_way(project, id)
-    task = reworking.restart(
-        project, id, from_stage=from_stage, params=given, pipeline=pipeline, own=not detach
-    )
-    if detach:
+    own = not detach and is_ours(project)
+    task = reworking.restart(project, id, from_stage=from_stage, params=given, pipeline=pipeline, own=own)
+    if not own:
         return detached(doorway, project, task, script, as_json=as_json)
     progress(doorway, as_json).line((task.id, "bold"), f"  {task.description}")
     return worked_on(doorway, project, task.id, before, played, as_json=as_json)

@@ -191,7 +191,6 @@ def fired(connection: Connection, task: str, path: str) -> Mapping[int, Sequence
         branches.c.task_id == task,
         branches.c.fanout.in_(fanouts),
         branches.c.target.is_not(None),
-        branches.c.status != BranchStatus.DROPPED.value,
     )
     found: dict[int, list[str]] = defaultdict(list)
     for row in connection.execute(query):

@@ -166,7 +166,7 @@ def test_an_approval_while_another_branch_runs_is_left_to_who_runs_it(
     assert detail(call, task)["status"] == "in_progress"
     shown = call("approve", task)
     assert shown.exit_code == 0
-    assert re.fullmatch(rf"{task}  approved; process {runs.pid} goes on with it\n", shown.stdout)
+    assert re.fullmatch(rf"{task}  approved; process {runs.pid} will go on with it\n", shown.stdout)
     out, err = runs.communicate(timeout=20)
     assert (runs.returncode, err) == (0, b"")
     assert b"approved\n" in out

@@ -204,7 +204,7 @@ def test_an_answer_from_elsewhere_takes_the_question_back(begin: Begin, call: Ca
     screen.until(VERDICT)
     shown = call("approve", task_of(screen), "-r", "fine with me")
     assert shown.exit_code == 0
-    assert re.fullmatch(r"T-\w{6}  approved; process \d+ goes on with it\n", shown.stdout)
+    assert re.fullmatch(r"T-\w{6}  approved; process \d+ will go on with it\n", shown.stdout)
     assert screen.end() == 0
     assert "stage 1 waits no longer: that was decided elsewhere" in screen.said
     assert "  ✓ approved — fine with me" in screen.said

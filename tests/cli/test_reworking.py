@@ -17,7 +17,11 @@ Ran = Callable[..., str]
 PARAMS = """\
 params: {tone: kind}
 agents:
-  - {id: dev, runtime: claude, permissions: edit, system_prompt: "${{ params.tone }}: {{ input }}", handoffs: [{to: qa}]}
+  - id: dev
+    runtime: claude
+    permissions: edit
+    system_prompt: "${{ params.tone }}: {{ input }}"
+    handoffs: [{to: qa}]
   - {id: qa, runtime: claude, permissions: read}
 """
 
@@ -67,10 +71,8 @@ def test_dropped_stages_are_shown_to_the_curious(ran: Ran, call: Call) -> None:
     assert call("restart", task).exit_code == 0
     shown, whole = call("status", task).stdout, call("status", task, "-v").stdout
     assert "  2 stages that restarts have taken back: -v shows them\n" in shown
-    assert [line.split()[:3] for line in shown.splitlines() if line[:3].strip().isdigit()] == [
-        ["3", "dev", "done"],
-        ["4", "qa", "done"],
-    ]
+    assert "  3  dev  done" in shown
+    assert "  1  dev" not in shown
     assert "  1  dev  dropped" in whole
     assert " · run 2" in shown
 

@@ -100,6 +100,12 @@ def test_outside_a_project_run_is_a_usage_error(call: Call, tmp_path_factory: py
     assert "aqm init" in shown.stderr
 
 
+def test_the_old_flag_for_parallel_runs_is_accepted_and_said_to_do_nothing(call: Call, script: Path) -> None:
+    shown = call("run", "Build it", "--parallel", "--script", script)
+    assert shown.exit_code == 0
+    assert shown.stderr == "--parallel: branches, and tasks, run in parallel anyway.\n"
+
+
 def test_a_text_can_come_from_stdin(call: Call, script: Path) -> None:
     text = "First line.\n\nMore {{ input }} and $HOME, as it is.\n"
     shown = call("run", "-", "--script", script, "--json", input=text)

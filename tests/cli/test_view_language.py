@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from aqm.flow.event import EventKind
+from aqm.flow.event import Event, EventKind
 from aqm.flow.state import TurnKind
 from aqm.runtimes.base import Text, ToolStarted
+from aqm.service.views import LiveLine
 from tests.cli.test_view import Show
 
 SPEAKERS = ("architect", "security")
@@ -36,8 +38,6 @@ class Session(Show):
         self.event(EventKind.SPOKE, 1, who, round=1, vote=vote)
 
     def live(self, live: Any, stage: int = 1, agent: str = "dev", kind: TurnKind = TurnKind.WORK) -> None:
-        from aqm.service.views import LiveLine
-
         self.view.on_live(LiveLine("T-1", stage, agent, kind, f"{stage}-{agent}-{kind}", live))
 
 
@@ -97,8 +97,6 @@ def test_speakers_at_once_are_named_on_each_line_until_the_round_is_over() -> No
 
 
 def _plain(show: Show) -> list[str]:
-    import re
-
     return re.sub("\x1b\\[[0-9;]*m", "", show.text).splitlines()
 
 
@@ -227,9 +225,6 @@ def test_what_comes_while_somebody_else_has_the_screen_is_shown_afterwards() -> 
 
 
 def test_what_happened_before_is_known_without_a_word() -> None:
-    from aqm.flow.event import Event
-
-    show = Session()
     past = [
         Event(1, 0.0, EventKind.STAGE_START, "T-2", 1, "plan", {"runtime": "claude", "branch": ""}),
         Event(2, 0.0, EventKind.STAGE_COMPLETE, "T-2", 1, "plan", {"seconds": 1.0}),

@@ -11,6 +11,7 @@ from aqm.service.tasks import cancel
 from aqm.storage import tables
 from tests.engine.conftest import SetStage
 from tests.engine.hand import fan, playing, said
+from tests.engine.invariants import Rows, check_ended
 from tests.engine.play import REJECTED, agent
 
 
@@ -74,6 +75,22 @@ def test_a_policy_of_cancel_takes_the_other_branches_back_at_once(stage: SetStag
             "dropped",
         ]
         assert hand.told(EventKind.BRANCH_CANCELLED)[0].data == {"branch": "/1.2", "reason": "a failed"}
+
+
+def test_it_takes_back_those_that_wait_for_a_person_or_a_host(stage: SetStage):
+    agents = [
+        agent("split", on_branch_failure="cancel", **fan("gated", "asks", "nowhere", "a")),
+        agent("gated", gate={"type": "human"}),
+        agent("asks", human_input={"mode": "before", "prompt": "Which?"}),
+        agent("nowhere"),
+        agent("a"),
+    ]
+    with playing(stage(agents, {"nowhere": {"fail": "cli_missing"}, "a": CRASH})) as hand:
+        hand.step("split", "gated", "nowhere", "a")
+        assert hand.status is TaskStatus.FAILED
+        assert hand.error.startswith("crash")
+        with hand.store.database.reading() as connection:
+            check_ended(Rows(connection, hand.play.task), most=20)
 
 
 def test_it_takes_back_what_they_fanned_out_into_but_nothing_around_its_own_fan_out(stage: SetStage):
@@ -145,6 +162,21 @@ def test_a_failure_after_the_join_has_gone_on_does_not_stop_it(stage: SetStage):
     with playing(stage(trio("any"), {"more": CRASH})) as hand:
         hand.step("split", "a", "c", "b", "more", "j", "end")
         assert hand.walked() == ["split", "a", "b", "c", "j", "more", "end"]
+        assert hand.status is TaskStatus.FAILED
+
+
+def test_a_failure_deep_within_keeps_the_outer_join_from_opening(stage: SetStage):
+    agents = [
+        agent("top", **fan("mid", "other")),
+        agent("mid", **fan("x", "y")),
+        agent("x", "j"),
+        agent("y"),
+        agent("other", "j"),
+        agent("j", join="all"),
+    ]
+    with playing(stage(agents, {"y": CRASH})) as hand:
+        hand.rest()
+        assert hand.walked() == ["top", "mid", "other", "x", "y"]
         assert hand.status is TaskStatus.FAILED
 
 

@@ -58,7 +58,8 @@ def test_inputs_name_the_payloads_of_single_agents(stage: SetStage):
         assert "> c then a; ##" in hand.said(5)
 
 
-def test_of_an_agent_that_arrives_twice_the_latest_payload_counts(stage: SetStage):
+@pytest.mark.parametrize("last", ["a", "b"])
+def test_of_an_agent_that_arrives_twice_the_latest_payload_counts(stage: SetStage, last: str):
     agents = [
         agent("split", **fan("a", "b")),
         agent("a", "write"),
@@ -67,9 +68,9 @@ def test_of_an_agent_that_arrives_twice_the_latest_payload_counts(stage: SetStag
         agent("j", join="all"),
     ]
     with playing(stage(agents, SAYS)) as hand:
-        hand.step("split", "b", "a", "write", "write")
+        hand.step("split", "b" if last == "a" else "a", last, "write", "write")
         assert [event.data["branches"] for event in hand.told(EventKind.JOINED)] == [["/1.1", "/1.2"]]
-        assert hand.input(6) == "## Write (write)\n\na's"
+        assert hand.input(6) == f"## Write (write)\n\n{last}'s"
 
 
 def test_any_opens_with_the_first_and_late_arrivals_are_recorded_and_dropped(stage: SetStage):
