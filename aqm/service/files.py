@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aqm.engine.frozen import pipeline_of
@@ -17,7 +17,7 @@ from aqm.flow.chunks import chunk_id
 from aqm.flow.context import context
 from aqm.flow.event import Event, EventKind
 from aqm.service.folder import Folder, Known, opened
-from aqm.service.record import MINUTES, TOLD, Reading, additions, agent_file, head_of
+from aqm.service.record import MINUTES, TOLD, Reading, additions, agent_file, head_of, shortened
 from aqm.service.store import Store
 from aqm.storage import blobs, chunks, lists, told
 from aqm.storage.database import Connection
@@ -133,6 +133,7 @@ def _write_context(connection: Connection, folder: Folder, row: TaskRow) -> None
     text = blobs.read(connection, row.project, row.input)
     place = Place(row.project, row.id, "", row.stages + 1, row.stages + 1)
     stages, total = recent_past(connection, place, SHOWN)
+    stages = [replace(stage, text=shortened(stage.text)) if stage.text else stage for stage in stages]
     past = context("shared", SHOWN, stages, "", total=total)
     folder.replace(CONTEXT, f"# {row.id} · {row.status}\n\n{text.strip()}\n\n{past}\n")
 
@@ -151,7 +152,9 @@ def _write_payload(connection: Connection, folder: Folder, row: TaskRow) -> None
     if stage is None:
         return
     text = blobs.read(connection, row.project, stage.input)
-    folder.replace(PAYLOAD, f"<!-- {row.id} · stage {stage.number} · {stage.agent} -->\n\n{text.strip()}\n")
+    folder.replace(
+        PAYLOAD, f"<!-- {row.id} · stage {stage.number} · {stage.agent} -->\n\n{shortened(text)}\n"
+    )
 
 
 def rewrite(store: Store, task: str) -> None:

@@ -14,9 +14,18 @@ from aqm.storage import blobs, told
 from aqm.storage.database import Connection
 from aqm.storage.told import ToldStage
 
-__all__ = ["MINUTES", "TOLD", "Addition", "Reading", "additions", "agent_file", "head_of"]
+__all__ = ["MINUTES", "TOLD", "Addition", "Reading", "additions", "agent_file", "head_of", "shortened"]
 
 MINUTES = "transcript.md"
+MOST = 500_000  # characters of one answer that a file holds
+
+
+def shortened(text: str) -> str:
+    """A text as the files hold it: all of it, unless it is huge."""
+    text = text.strip()
+    if len(text) <= MOST:
+        return text
+    return f"{text[:MOST]}\n(… and {len(text) - MOST} characters more: aqm logs shows them)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,7 @@ class Reading:
 
     def text(self, hash: str | None) -> str:
         """Fenced, so that nobody can speak for another one."""
-        said = blobs.read(self.connection, self.project, hash).strip() if hash else ""
+        said = shortened(blobs.read(self.connection, self.project, hash)) if hash else ""
         return fenced(said, "text") if said else "(no output)"
 
     def discusses(self, stage: ToldStage) -> bool:

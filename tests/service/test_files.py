@@ -19,6 +19,7 @@ from aqm.runtimes.base import Host
 from aqm.service.answering import approve
 from aqm.service.chunks import add_chunk
 from aqm.service.files import Progress, catch_up, rewrite, task_folder, write_context
+from aqm.service.record import shortened
 from aqm.service.reworking import restart
 from aqm.service.running import Worker
 from aqm.service.store import Store, open_store
@@ -311,3 +312,10 @@ def test_what_another_process_wrote_is_caught_up_by_the_worker(tmp_path: Path):
         worker.wait(task)
         assert "Gate: approved: nice" in (folder / "agent_dev.md").read_text()
         assert (folder / "context.md").read_text().startswith(f"# {task} · completed")
+
+
+def test_of_a_huge_answer_the_files_hold_the_beginning_and_say_so():
+    assert shortened(" short \n") == "short"
+    huge = shortened("x" * 1_000_000)
+    assert len(huge) < 510_000
+    assert huge.endswith("(… and 500000 characters more: aqm logs shows them)")
