@@ -17,6 +17,7 @@ from aqm.flow.state import StageStatus, TaskStatus
 from aqm.pipeline.spec import Agent
 from aqm.service.store import Store, open_store
 from aqm.storage import blobs, tables
+from tests.engine.invariants import Rows, check_ended, check_running
 from tests.engine.play import Stage
 
 __all__ = ["Hand", "fan", "playing", "said"]
@@ -63,8 +64,18 @@ class Hand:
         return int(found)
 
     def rest(self) -> None:
-        """Run all that is left."""
+        """Run all that is left, and see that the rows agree."""
         self.play.run(self.worker)
+        self.agree()
+
+    def agree(self) -> None:
+        """What must hold of the task's rows does."""
+        with self.store.database.reading() as connection:
+            rows = Rows(connection, self.play.task)
+        if rows.task.status in ("completed", "failed"):
+            check_ended(rows, most=20)
+        else:
+            check_running(rows)
 
     @property
     def status(self) -> TaskStatus:

@@ -34,6 +34,7 @@ def change(play: Stage, agents: list[dict], **more: Any) -> None:
 def again(hand: Hand, since: int | None = None, **keys: Any) -> None:
     own = "AQM_DATABASE_URL" not in hand.play.environ
     restart(hand.play.project, hand.play.task, from_stage=since, own=own, **keys)
+    hand.agree()
 
 
 def counted(hand: Hand) -> list[tuple[int, str]]:

@@ -220,19 +220,27 @@ def test_visits_and_rejections_are_counted_anew(stage: SetStage):
 
 def test_rejections_in_a_branch_beside_are_not_counted_for_this_one(stage: SetStage):
     """Counted anew, they were, because both branches had been joined since."""
-    rules = [{"to": "w", "condition": "stage.visits < 2"}, {"to": "j", "condition": "stage.visits >= 2"}]
+    rules = [
+        {"to": "w", "condition": "stage.visits < 2"},
+        {"to": "j", "condition": "stage.visits == 2"},
+        {"to": "end", "condition": "stage.visits > 2"},
+    ]
     agents = [
         agent("split", **fan("a", "b")),
         agent("a", "w"),
         agent("b", "w"),
         agent("w", gate={"type": "llm", "max_retries": 9}, handoffs=rules),
-        agent("j", "end", join="all"),
+        agent("j", "w", join="all"),
         agent("end"),
     ]
     with playing(stage(agents, {"w": {"work": said("w"), "gate": REJECTED}})) as hand:
         hand.rest()
         before = [tuple(row) for row in hand.rows(tables.counters)]
-        assert [row[1:5] for row in before if row[2] == "w"] == [("/1.1", "w", 2, 2), ("/1.2", "w", 2, 2)]
+        assert [row[1:5] for row in before if row[2] == "w"] == [
+            ("", "w", 1, 3),
+            ("/1.1", "w", 2, 2),
+            ("/1.2", "w", 2, 2),
+        ]
         again(hand, max(hand.places()))
         assert [tuple(row) for row in hand.rows(tables.counters)] == before
 

@@ -13,7 +13,6 @@ from tests.engine.hand import fan, playing, said
 from tests.engine.play import agent
 from tests.engine.restarting import FORK, again, change_script, counted, says
 
-LINE = [agent("plan", "dev"), agent("dev", "ship"), agent("ship")]
 # Joins -------------------------------------------------------------------------------------------
 
 
@@ -89,6 +88,18 @@ def test_late_arrivals_come_in_time_where_their_join_is_taken_back(stage: SetSta
         again(hand, 5)
         assert hand.input(7) == "## A (a)\n\na's\n\n## B (b)\n\nb's\n\n## C (c)\n\nc's"
         assert hand.places()[7] == ("j", "")
+        hand.rest()
+        assert hand.status is TaskStatus.COMPLETED
+
+
+def test_a_join_that_failed_beside_a_branch_opens_again(stage: SetStage):
+    """Its own branch kept the failure, so that the join could not."""
+    with playing(stage(any_join(), {"j": {"fail": "crash"}})) as hand:
+        hand.step("split", "a", "j", "b", "c")
+        assert hand.branches()["/1.4"] == "failed"
+        change_script(hand, {})
+        again(hand, 5)
+        assert hand.branches()["/1.4"] == "dropped"
         hand.rest()
         assert hand.status is TaskStatus.COMPLETED
 
